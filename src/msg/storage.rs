@@ -1,0 +1,836 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The memory of a message; the one place of this module with unsafe code.
+//!
+//! Layout on 64-bit systems, in bytes:
+//!
+//! ```text
+//!  0  metadata
+//!  8  inline: content, 33 bytes      otherwise: pointer to the content, length, block
+//! 41  inline: length
+//! 42  kind; 0 when closed
+//! 43  flags
+//! 44  routing id
+//! 48  group: length, then up to 14 bytes and a NUL; or LONG_GROUP, and at 56 a pointer
+//! ```
+//!
+//! Invariants:
+//! - Every field may hold any bit pattern (C hands us memory we have not written), and nothing but
+//!   `kind` is looked at before `kind` has been found to be one of ours.
+//! - In a valid message the fields that belong to its kind are as the constructors wrote them. C
+//!   code that changes or duplicates the bytes of a message behind the library's back breaks this;
+//!   `zmq_msg_t` is opaque.
+//! - A block belongs to one message until [`Msg::share`] sets the flag SHARED on both sides; only
+//!   then is it counted. The flag stays set even when one message is left.
+
+use std::ffi::{c_char, c_void};
+use std::mem::{ManuallyDrop, MaybeUninit, size_of};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::{fmt, slice};
+
+use super::Metadata;
+use crate::errno::{Error, Result};
+
+/// Gives a buffer back to the application (`zmq_free_fn`).
+pub type FreeFn = unsafe extern "C" fn(data: *mut c_void, hint: *mut c_void);
+
+/// Content of up to this many bytes is kept in the message itself.
+pub const INLINE_CAPACITY: usize = 64 - size_of::<usize>() - 3 - size_of::<u32>() - 16;
+
+/// The length of the longest group; what is longer is cut.
+pub const GROUP_MAX: usize = 255;
+
+/// A message: the memory of `zmq_msg_t`.
+#[repr(C, align(8))]
+pub struct Msg {
+    metadata: MaybeUninit<Option<Arc<Metadata>>>,
+    body: Body,
+    /// The last byte of inline content.
+    inline_tail: MaybeUninit<u8>,
+    inline_len: u8,
+    kind: u8,
+    flags: u8,
+    routing_id: u32,
+    group: Group,
+}
+
+/// The body ends where the last byte of inline content, at 40, is left over.
+const BODY_WORDS: usize = 40 / size_of::<usize>() - 1;
+
+/// Inline content starts here and runs on into `Msg::inline_tail`.
+#[repr(C)]
+union Body {
+    outside: Outside,
+    words: [MaybeUninit<usize>; BODY_WORDS],
+}
+
+/// Where the content of heap, external and constant messages is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Outside {
+    data: *mut u8,
+    len: usize,
+    /// Dangling in constant messages.
+    block: NonNull<Block>,
+}
+
+/// The head of a heap message's allocation, with the content behind it; or all there is of an
+/// external message's allocation. Allocated with `malloc`, so that a failure is an error.
+#[repr(C, align(16))]
+struct Block {
+    /// Counts the messages only while they are marked SHARED.
+    references: AtomicUsize,
+    /// What gives the buffer of an external message back, and its arguments.
+    free: Option<FreeFn>,
+    data: *mut c_void,
+    hint: *mut c_void,
+}
+
+#[repr(C)]
+union Group {
+    short: ShortGroup,
+    long: LongGroup,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ShortGroup {
+    /// Or `LONG_GROUP`.
+    len: u8,
+    /// Filled up with NULs.
+    text: [u8; GROUP_INLINE + 1],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct LongGroup {
+    mark: u8,
+    block: NonNull<GroupBlock>,
+}
+
+/// The head of a long group's allocation; its bytes and a NUL follow.
+#[repr(C)]
+struct GroupBlock {
+    references: AtomicUsize,
+    len: usize,
+}
+
+// What `kind` may be. Zero must not be among them.
+const INLINE: u8 = 101;
+const HEAP: u8 = 102;
+const EXTERNAL: u8 = 103;
+const CONSTANT: u8 = 104;
+
+// What `flags` consists of.
+const MORE: u8 = 1;
+const COMMAND: u8 = 2;
+const SHARED: u8 = 128;
+
+const GROUP_INLINE: usize = 14;
+const LONG_GROUP: u8 = 255;
+
+const _: () = {
+    assert!(size_of::<Msg>() == 64 && align_of::<Msg>() == 8);
+    assert!(
+        std::mem::offset_of!(Msg, inline_len) == std::mem::offset_of!(Msg, body) + INLINE_CAPACITY
+    );
+    assert!(std::mem::offset_of!(Msg, kind) == 42 && std::mem::offset_of!(Msg, flags) == 43);
+    assert!(std::mem::offset_of!(Msg, routing_id) == 44 && std::mem::offset_of!(Msg, group) == 48);
+    assert!(size_of::<Outside>() <= size_of::<Body>());
+};
+
+// SAFETY: the pointers of a message are owned, or shared by an atomic count; Metadata is Send and
+// Sync. Free functions must be callable from any thread (zmq_msg_init_data(3)), constant buffers
+// readable from any.
+unsafe impl Send for Msg {}
+// SAFETY: a shared reference to a message only reads.
+unsafe impl Sync for Msg {}
+
+impl Msg {
+    /// An empty message.
+    #[inline]
+    pub const fn new() -> Msg {
+        Msg::with_body(INLINE, Body { words: [MaybeUninit::uninit(); BODY_WORDS] })
+    }
+
+    /// A message of `size` bytes of unspecified value. Fails with ENOMEM.
+    #[inline]
+    pub fn with_size(size: usize) -> Result<Msg> {
+        if size <= INLINE_CAPACITY {
+            let mut msg = Msg::new();
+            // SAFETY: the inline content has room for INLINE_CAPACITY bytes.
+            unsafe { msg.inline_mut_ptr().write_bytes(0, INLINE_CAPACITY) };
+            msg.inline_len = size as u8;
+            return Ok(msg);
+        }
+        let block = Block::allocate(size)?;
+        let data = Block::content(block);
+        // SAFETY: the block has `size` bytes of content.
+        unsafe { assume_written(data, size) };
+        Ok(Msg::with_outside(HEAP, data, size, block))
+    }
+
+    /// A message with a copy of `bytes`. Fails with ENOMEM.
+    #[inline]
+    pub fn from_slice(bytes: &[u8]) -> Result<Msg> {
+        let len = bytes.len();
+        if len <= INLINE_CAPACITY {
+            let mut msg = Msg::new();
+            // SAFETY: `len` bytes fit; a new message does not overlap with what the caller has.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), msg.inline_mut_ptr(), len) };
+            msg.inline_len = len as u8;
+            return Ok(msg);
+        }
+        let block = Block::allocate(len)?;
+        let data = Block::content(block);
+        // SAFETY: the new block has `len` bytes of content.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data, len) };
+        Ok(Msg::with_outside(HEAP, data, len, block))
+    }
+
+    /// A message whose content is a buffer that is never freed.
+    ///
+    /// # Safety
+    /// `data` is readable for `len` bytes, from any thread, as long as this message or one that
+    /// shares its content lives. It may be null if `len` is 0.
+    #[inline]
+    pub unsafe fn constant(data: *const u8, len: usize) -> Msg {
+        debug_assert!(!data.is_null() || len == 0);
+        Msg::with_outside(CONSTANT, data.cast_mut(), len, NonNull::dangling())
+    }
+
+    /// A message whose content is the caller's buffer, given back by `free(data, hint)` when the
+    /// last message that shares it goes. On failure (ENOMEM; EFAULT for a null buffer with a
+    /// length) the buffer stays the caller's and `free` is not called.
+    ///
+    /// # Safety
+    /// `data` is readable and writable for `len` bytes, from any thread, until `free` is called; it
+    /// may be null if `len` is 0. `free` may be called once, from any thread.
+    pub unsafe fn external(
+        data: *mut u8,
+        len: usize,
+        free: FreeFn,
+        hint: *mut c_void,
+    ) -> Result<Msg> {
+        if data.is_null() && len != 0 {
+            return Err(Error::FAULT);
+        }
+        let block = Block::allocate(0)?;
+        // SAFETY: the block has just been allocated and is ours.
+        unsafe {
+            let block = &mut *block.as_ptr();
+            block.free = Some(free);
+            block.data = data.cast();
+            block.hint = hint;
+        }
+        Ok(Msg::with_outside(EXTERNAL, data, len, block))
+    }
+
+    const fn with_body(kind: u8, body: Body) -> Msg {
+        Msg {
+            metadata: MaybeUninit::new(None),
+            body,
+            inline_tail: MaybeUninit::uninit(),
+            inline_len: 0,
+            kind,
+            flags: 0,
+            routing_id: 0,
+            group: Group::EMPTY,
+        }
+    }
+
+    const fn with_outside(kind: u8, data: *mut u8, len: usize, block: NonNull<Block>) -> Msg {
+        Msg::with_body(kind, Body { outside: Outside { data, len, block } })
+    }
+
+    /// The message in C memory; `None` for a pointer that is null or not aligned.
+    ///
+    /// # Safety
+    /// Unless null, `ptr` points to 64 readable bytes that are a message, a closed message or
+    /// filled with zeros, which nobody writes to during `'a`.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const Msg) -> Option<&'a Msg> {
+        // SAFETY: by the caller's promise; a Msg may have any bit pattern.
+        if ptr.is_aligned() { unsafe { ptr.as_ref() } } else { None }
+    }
+
+    /// The message in C memory; `None` for a pointer that is null or not aligned.
+    ///
+    /// # Safety
+    /// As for [`Msg::from_ptr`]; nobody else reads or writes the memory during `'a`.
+    #[inline]
+    pub unsafe fn from_mut_ptr<'a>(ptr: *mut Msg) -> Option<&'a mut Msg> {
+        // SAFETY: by the caller's promise; a Msg may have any bit pattern.
+        if ptr.is_aligned() { unsafe { ptr.as_mut() } } else { None }
+    }
+
+    /// Puts `msg` into C memory without looking at what was there.
+    ///
+    /// # Safety
+    /// `ptr` is aligned and points to 64 writable bytes.
+    #[inline]
+    pub unsafe fn init_at(ptr: *mut MaybeUninit<Msg>, msg: Msg) {
+        // SAFETY: by the caller's promise.
+        unsafe { ptr.write(MaybeUninit::new(msg)) }
+    }
+
+    /// Whether this is a message, neither closed nor zeros.
+    #[inline]
+    pub fn is_valid(&self) -> bool {
+        matches!(self.kind, INLINE..=CONSTANT)
+    }
+
+    /// Releases content, metadata and group and marks the message closed; its flags stay readable.
+    /// Fails with EFAULT when it is not valid.
+    #[inline]
+    pub fn close(&mut self) -> Result<()> {
+        if !self.is_valid() {
+            return Err(Error::FAULT);
+        }
+        if self.owns_memory() {
+            self.release();
+        }
+        self.kind = 0;
+        Ok(())
+    }
+
+    /// The message, leaving an empty one behind.
+    #[inline]
+    pub fn take(&mut self) -> Msg {
+        std::mem::take(self)
+    }
+
+    /// Another message with the same content, flags, metadata, routing id and group
+    /// (`zmq_msg_copy`). Allocated and external content is shared and both messages say so; a
+    /// constant keeps its buffer, inline content is copied. A message that is not valid gives an
+    /// empty one.
+    pub fn share(&mut self) -> Msg {
+        if !self.is_valid() {
+            return Msg::new();
+        }
+        if let Some(block) = self.block() {
+            // SAFETY: a valid message keeps its block alive.
+            let references = unsafe { &(*block.as_ptr()).references };
+            if self.flags & SHARED != 0 {
+                references.fetch_add(1, Ordering::Relaxed);
+            } else {
+                references.store(2, Ordering::Relaxed);
+                self.flags |= SHARED;
+            }
+        }
+        self.group.add_reference();
+        if let Some(metadata) = self.metadata() {
+            let _ = ManuallyDrop::new(Arc::clone(metadata));
+        }
+        // SAFETY: everything the copy refers to has been counted for it above; the rest is plain
+        // bytes.
+        unsafe { ptr::read(self) }
+    }
+
+    /// The content.
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        if self.kind == INLINE {
+            // SAFETY: constructors write inline_len bytes; MsgBuilder counts what is written.
+            return unsafe { slice::from_raw_parts(self.inline_ptr(), self.inline_len.into()) };
+        }
+        match self.outside() {
+            // A null pointer goes with the length 0 only, but is no slice.
+            // SAFETY: the block, the caller of `external` or that of `constant` promises `len`
+            // readable bytes as long as the message lives.
+            Some(outside) if outside.len != 0 => unsafe {
+                slice::from_raw_parts(outside.data, outside.len)
+            },
+            _ => &[],
+        }
+    }
+
+    /// Where the content is, for `zmq_msg_data`; null when the message is not valid. Valid until
+    /// the message is changed or moved. Whether it may be written to is for its owners to know:
+    /// content may be shared, or constant.
+    #[inline]
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        if self.kind == INLINE {
+            return self.inline_mut_ptr();
+        }
+        self.outside().map_or(ptr::null_mut(), |outside| outside.data)
+    }
+
+    /// The length of the content in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        if self.kind == INLINE {
+            return self.inline_len.into();
+        }
+        self.outside().map_or(0, |outside| outside.len)
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the content may be seen by others (`ZMQ_SHARED`): it is constant, or has been shared
+    /// at some time.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.kind == CONSTANT || self.flags & SHARED != 0
+    }
+
+    /// Whether the content is a buffer of the application, external or constant.
+    #[inline]
+    pub fn by_reference(&self) -> bool {
+        matches!(self.kind, EXTERNAL | CONSTANT)
+    }
+
+    /// Whether more parts follow.
+    #[inline]
+    pub fn more(&self) -> bool {
+        self.flags & MORE != 0
+    }
+
+    #[inline]
+    pub fn set_more(&mut self, more: bool) {
+        self.set_flag(MORE, more);
+    }
+
+    /// Whether this is a ZMTP command, not a part of a message.
+    #[inline]
+    pub fn command(&self) -> bool {
+        self.flags & COMMAND != 0
+    }
+
+    #[inline]
+    pub fn set_command(&mut self, command: bool) {
+        self.set_flag(COMMAND, command);
+    }
+
+    #[inline]
+    fn set_flag(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// The peer a message came from or goes to, on SERVER and PEER sockets; 0 when none.
+    #[inline]
+    pub fn routing_id(&self) -> u32 {
+        self.routing_id
+    }
+
+    #[inline]
+    pub fn set_routing_id(&mut self, routing_id: u32) {
+        self.routing_id = routing_id;
+    }
+
+    /// What is known of the connection the message came from.
+    #[inline]
+    pub fn metadata(&self) -> Option<&Arc<Metadata>> {
+        if !self.is_valid() {
+            return None;
+        }
+        // SAFETY: valid messages have the field initialised.
+        unsafe { self.metadata.assume_init_ref() }.as_ref()
+    }
+
+    /// Sets the metadata; on a message that is not valid this does nothing.
+    #[inline]
+    pub fn set_metadata(&mut self, metadata: Option<Arc<Metadata>>) {
+        if self.is_valid() {
+            // SAFETY: valid messages have the field initialised.
+            *unsafe { self.metadata.assume_init_mut() } = metadata;
+        }
+    }
+
+    /// The group of a RADIO message; empty when none.
+    #[inline]
+    pub fn group(&self) -> &[u8] {
+        if self.is_valid() { self.group.bytes() } else { &[] }
+    }
+
+    /// The group with a NUL behind it, valid until the message is changed or moved.
+    #[inline]
+    pub fn group_ptr(&self) -> *const c_char {
+        if self.is_valid() { self.group.as_ptr().cast() } else { c"".as_ptr() }
+    }
+
+    /// Sets the group: `group` up to its first NUL or its first [`GROUP_MAX`] bytes. Fails with
+    /// ENOMEM, keeping the old group, and with EFAULT when the message is not valid.
+    pub fn set_group(&mut self, group: &[u8]) -> Result<()> {
+        if !self.is_valid() {
+            return Err(Error::FAULT);
+        }
+        let group = Group::new(group)?;
+        self.group.release();
+        self.group = group;
+        Ok(())
+    }
+
+    #[inline]
+    fn inline_ptr(&self) -> *const u8 {
+        // Derived from the whole message: inline content runs on behind `body`.
+        ptr::from_ref(self).cast::<u8>().wrapping_add(std::mem::offset_of!(Msg, body))
+    }
+
+    #[inline]
+    fn inline_mut_ptr(&mut self) -> *mut u8 {
+        ptr::from_mut(self).cast::<u8>().wrapping_add(std::mem::offset_of!(Msg, body))
+    }
+
+    #[inline]
+    fn outside(&self) -> Option<Outside> {
+        // SAFETY: messages of these kinds have this field initialised.
+        matches!(self.kind, HEAP | EXTERNAL | CONSTANT).then(|| unsafe { self.body.outside })
+    }
+
+    #[inline]
+    fn block(&self) -> Option<NonNull<Block>> {
+        // SAFETY: messages of these kinds have this field initialised.
+        matches!(self.kind, HEAP | EXTERNAL).then(|| unsafe { self.body.outside.block })
+    }
+
+    /// Whether anything is to be done when a valid message goes.
+    #[inline]
+    fn owns_memory(&self) -> bool {
+        matches!(self.kind, HEAP | EXTERNAL) || self.metadata().is_some() || self.group.is_long()
+    }
+
+    /// Releases what a valid message owns and closes it.
+    fn release(&mut self) {
+        self.set_metadata(None);
+        self.group.release();
+        let block = self.block();
+        // A free function may look at the message: it is closed by then.
+        self.kind = 0;
+        if let Some(block) = block {
+            // SAFETY: this message's reference is given up here and nowhere else.
+            unsafe { Block::release(block, self.flags & SHARED != 0) };
+        }
+    }
+}
+
+impl Drop for Msg {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_valid() && self.owns_memory() {
+            self.release();
+        }
+    }
+}
+
+impl Default for Msg {
+    #[inline]
+    fn default() -> Msg {
+        Msg::new()
+    }
+}
+
+impl fmt::Debug for Msg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_valid() {
+            return f.write_str("Msg(closed)");
+        }
+        let mut fields = f.debug_struct("Msg");
+        let data = self.data();
+        let shown = &data[..data.len().min(32)];
+        fields.field("len", &data.len()).field("data", &format_args!("{}", shown.escape_ascii()));
+        for (name, flag) in
+            [("more", self.more()), ("command", self.command()), ("shared", self.is_shared())]
+        {
+            if flag {
+                fields.field(name, &true);
+            }
+        }
+        if self.routing_id != 0 {
+            fields.field("routing_id", &self.routing_id);
+        }
+        if !self.group().is_empty() {
+            fields.field("group", &format_args!("{}", self.group().escape_ascii()));
+        }
+        fields.finish_non_exhaustive()
+    }
+}
+
+impl Block {
+    /// A block with `size` bytes of content, not written yet.
+    #[inline]
+    fn allocate(size: usize) -> Result<NonNull<Block>> {
+        let total = Block::total(size)?;
+        // SAFETY: malloc has no preconditions.
+        let block = NonNull::new(unsafe { libc::malloc(total) }).ok_or(Error::NOMEM)?.cast();
+        let empty = Block {
+            references: AtomicUsize::new(1),
+            free: None,
+            data: ptr::null_mut(),
+            hint: ptr::null_mut(),
+        };
+        // SAFETY: malloc gave at least size_of::<Block>() bytes, aligned for any C type.
+        unsafe { block.write(empty) };
+        Ok(block)
+    }
+
+    /// Changes the content of a block that nobody shares to `size` bytes; on failure it stays as it
+    /// was.
+    ///
+    /// # Safety
+    /// `block` is a heap message's, not shared, and not used any more on success.
+    unsafe fn reallocate(block: NonNull<Block>, size: usize) -> Result<NonNull<Block>> {
+        let total = Block::total(size)?;
+        // SAFETY: blocks come from malloc.
+        let moved = unsafe { libc::realloc(block.as_ptr().cast(), total) };
+        NonNull::new(moved.cast()).ok_or(Error::NOMEM)
+    }
+
+    /// The bytes to allocate for a content of `size`. No object may be larger than isize::MAX.
+    fn total(size: usize) -> Result<usize> {
+        match size.checked_add(size_of::<Block>()) {
+            Some(total) if isize::try_from(total).is_ok() => Ok(total),
+            _ => Err(Error::NOMEM),
+        }
+    }
+
+    /// Where the content of a heap message's block is.
+    #[inline]
+    fn content(block: NonNull<Block>) -> *mut u8 {
+        block.as_ptr().cast::<u8>().wrapping_add(size_of::<Block>())
+    }
+
+    /// Gives up one message's reference; the last one frees the block and gives an external buffer
+    /// back.
+    ///
+    /// # Safety
+    /// `block` is alive, `shared` is its message's flag, and the message does not use it again.
+    #[inline]
+    unsafe fn release(block: NonNull<Block>, shared: bool) {
+        if shared {
+            // SAFETY: the block is alive as long as the caller's reference is counted.
+            let references = unsafe { &block.as_ref().references };
+            // A count of one is only ours to change, so it needs no read-modify-write.
+            if references.load(Ordering::Acquire) != 1 {
+                if references.fetch_sub(1, Ordering::Release) != 1 {
+                    return;
+                }
+                fence(Ordering::Acquire);
+            }
+        }
+        // SAFETY: nobody else has a reference; blocks come from malloc; the buffer is given back
+        // here only, once.
+        unsafe {
+            let (free, data, hint) = {
+                let block = block.as_ref();
+                (block.free, block.data, block.hint)
+            };
+            libc::free(block.as_ptr().cast());
+            if let Some(free) = free {
+                free(data, hint);
+            }
+        }
+    }
+}
+
+impl Group {
+    const EMPTY: Group = Group { short: ShortGroup { len: 0, text: [0; GROUP_INLINE + 1] } };
+
+    fn new(group: &[u8]) -> Result<Group> {
+        let group = &group[..group.len().min(GROUP_MAX)];
+        let group = match group.iter().position(|&byte| byte == 0) {
+            Some(end) => &group[..end],
+            None => group,
+        };
+        let len = group.len();
+        if len <= GROUP_INLINE {
+            let mut text = [0; GROUP_INLINE + 1];
+            text[..len].copy_from_slice(group);
+            return Ok(Group { short: ShortGroup { len: len as u8, text } });
+        }
+        // SAFETY: malloc has no preconditions.
+        let memory = unsafe { libc::malloc(size_of::<GroupBlock>() + len + 1) };
+        let block = NonNull::new(memory).ok_or(Error::NOMEM)?.cast::<GroupBlock>();
+        // SAFETY: the new memory has room for the head, the bytes and the NUL.
+        unsafe {
+            block.write(GroupBlock { references: AtomicUsize::new(1), len });
+            let text = block.as_ptr().add(1).cast::<u8>();
+            ptr::copy_nonoverlapping(group.as_ptr(), text, len);
+            text.add(len).write(0);
+        }
+        Ok(Group { long: LongGroup { mark: LONG_GROUP, block } })
+    }
+
+    #[inline]
+    fn mark(&self) -> u8 {
+        // SAFETY: both variants begin with this byte.
+        unsafe { self.short.len }
+    }
+
+    #[inline]
+    fn is_long(&self) -> bool {
+        self.mark() == LONG_GROUP
+    }
+
+    fn long(&self) -> Option<&GroupBlock> {
+        if !self.is_long() {
+            return None;
+        }
+        // SAFETY: the mark says which variant this is; the block is alive while it is referred to.
+        Some(unsafe { self.long.block.as_ref() })
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        if self.is_long() {
+            // SAFETY: the mark says which variant this is; the text follows the head.
+            unsafe { self.long.block.as_ptr().add(1).cast::<u8>() }
+        } else {
+            // SAFETY: the mark says which variant this is.
+            unsafe { self.short.text.as_ptr() }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let len = self.long().map_or(self.mark().into(), |block| block.len);
+        // SAFETY: either variant has `len` bytes at this place.
+        unsafe { slice::from_raw_parts(self.as_ptr(), len) }
+    }
+
+    fn add_reference(&self) {
+        if let Some(block) = self.long() {
+            block.references.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives the group up and leaves an empty one.
+    #[inline]
+    fn release(&mut self) {
+        let Some(block) = self.long() else { return };
+        if block.references.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: nobody else refers to the block; it comes from malloc.
+            unsafe { libc::free(self.long.block.as_ptr().cast()) };
+        }
+        *self = Group::EMPTY;
+    }
+}
+
+/// Tells the compiler that memory just allocated holds values, whatever they are: it belongs to C
+/// code from now on, which may send it without having written all of it.
+///
+/// # Safety
+/// `data` is writable for `len` bytes.
+#[inline]
+unsafe fn assume_written(data: *mut u8, len: usize) {
+    // SAFETY: writes nothing. To the compiler it is a piece of code that may have written to all
+    // memory reachable by `data`, with whatever values it finds there later.
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    unsafe {
+        let _ = len;
+        std::arch::asm!("/* {0} */", in(reg) data, options(nostack, preserves_flags));
+    }
+    // SAFETY: by the caller's promise.
+    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+    unsafe {
+        data.write_bytes(0, len);
+    }
+}
+
+/// A message that is received piece by piece. Its memory grows with the bytes that have come, so
+/// that a peer's claim of a great length costs nothing.
+#[derive(Debug)]
+pub struct MsgBuilder {
+    /// What there is so far: an inline message, or one on the heap that nobody shares.
+    msg: Msg,
+    /// How many bytes the memory of `msg` has room for.
+    capacity: usize,
+    total: usize,
+}
+
+/// What a builder allocates at first.
+const FIRST_CAPACITY: usize = 64 * 1024;
+
+impl MsgBuilder {
+    /// A builder of a message of `total` bytes. Fails with ENOMEM, also when no memory could ever
+    /// have that size.
+    pub fn new(total: usize) -> Result<MsgBuilder> {
+        if total <= INLINE_CAPACITY {
+            return Ok(MsgBuilder { msg: Msg::new(), capacity: INLINE_CAPACITY, total });
+        }
+        Block::total(total)?;
+        let capacity = total.min(FIRST_CAPACITY);
+        let block = Block::allocate(capacity)?;
+        let msg = Msg::with_outside(HEAP, Block::content(block), 0, block);
+        Ok(MsgBuilder { msg, capacity, total })
+    }
+
+    /// Memory for what comes next: at least one byte until the message is full, at most `limit` and
+    /// at most what remains. Fails with ENOMEM.
+    pub fn spare(&mut self, limit: usize) -> Result<&mut [MaybeUninit<u8>]> {
+        let filled = self.msg.len();
+        if filled == self.capacity && !self.is_full() {
+            self.reserve(filled + 1)?;
+        }
+        let room = self.capacity.min(self.total) - filled;
+        let start = self.msg.as_mut_ptr().wrapping_add(filled).cast();
+        // SAFETY: the memory has `capacity` bytes, of which those from `filled` on are unused.
+        Ok(unsafe { slice::from_raw_parts_mut(start, room.min(limit)) })
+    }
+
+    /// Counts `n` bytes as received.
+    ///
+    /// # Safety
+    /// The first `n` bytes of what the last call of [`MsgBuilder::spare`] returned are written.
+    pub unsafe fn advance(&mut self, n: usize) {
+        let filled = self.msg.len() + n;
+        debug_assert!(filled <= self.capacity.min(self.total));
+        if self.msg.kind == INLINE {
+            self.msg.inline_len = filled as u8;
+        } else {
+            self.msg.body.outside.len = filled;
+        }
+    }
+
+    /// Appends a copy of `bytes`. Fails with ENOMEM, and with EMSGSIZE when they are more than
+    /// remain; the builder is then as before.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let filled = self.msg.len();
+        if bytes.len() > self.remaining() {
+            return Err(Error::MSGSIZE);
+        }
+        if bytes.len() > self.capacity - filled {
+            self.reserve(filled + bytes.len())?;
+        }
+        // SAFETY: there is room for the bytes behind those that are filled; they are written before
+        // they are counted; what the caller has does not overlap with the builder's memory.
+        unsafe {
+            let start = self.msg.as_mut_ptr().add(filled);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+            self.advance(bytes.len());
+        }
+        Ok(())
+    }
+
+    /// How many bytes are still to come.
+    pub fn remaining(&self) -> usize {
+        self.total - self.msg.len()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The message, with the bytes received so far.
+    pub fn finish(self) -> Msg {
+        self.msg
+    }
+
+    /// Makes room for `needed` bytes, by doubling, no further than to the total.
+    fn reserve(&mut self, needed: usize) -> Result<()> {
+        let capacity = self.capacity.saturating_mul(2).max(needed).min(self.total);
+        let Some(block) = self.msg.block() else { return Err(Error::MSGSIZE) };
+        // SAFETY: the block is a heap message's, and shared with nobody before `finish`; the
+        // message refers to the new one from here on.
+        unsafe {
+            let block = Block::reallocate(block, capacity)?;
+            self.msg.body.outside.block = block;
+            self.msg.body.outside.data = Block::content(block);
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
+}
