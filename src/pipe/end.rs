@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! A socket's end of a pipe.
+
+use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer};
+use super::sync::{Arc, Mutex};
+use super::table::PipeId;
+use crate::errno::Result;
+use crate::msg::{Metadata, Msg};
+
+/// A limit that is never reached (high-water mark 0).
+pub const UNLIMITED: u64 = u64::MAX;
+
+/// Bodies of at least this many bytes are passed on by reference instead of being copied.
+pub const REFERENCE_THRESHOLD: usize = 8192;
+
+/// What a socket's end tells the other side of the pipe. Called with the socket's lock held:
+/// implementations must not block and must not take another socket's lock.
+pub trait Peer: Send + Sync {
+    /// A whole message was appended to `writer`. The implementation publishes it and sees to it
+    /// that somebody takes it: a sleeping reader is woken, an idle connection is written to.
+    fn written(&self, writer: &mut Writer);
+
+    /// The other side waits for credit on the rope we read from, and there is some now.
+    fn credit(&self);
+
+    /// This end is closed: nothing more is read; what was published before may still be taken.
+    fn closed(&self);
+}
+
+/// The body of a message part on its way out.
+pub enum Body<'a> {
+    /// The caller's bytes, to be copied.
+    Bytes(&'a [u8]),
+    /// A message, which may be moved out; it is empty afterwards.
+    Message(&'a mut Msg),
+}
+
+impl Body<'_> {
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Bytes(bytes) => bytes,
+            Body::Message(message) => message.data(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// The body as a message that can be shared with several pipes. ENOMEM.
+    pub fn share(&mut self) -> Result<Msg> {
+        match self {
+            Body::Bytes(bytes) => Msg::from_slice(bytes),
+            Body::Message(message) => Ok(message.share()),
+        }
+    }
+
+    /// True when sharing one message between pipes is better than copying it into each.
+    pub fn worth_sharing(&self) -> bool {
+        self.len() >= REFERENCE_THRESHOLD
+    }
+}
+
+/// Where a received message part goes.
+pub enum Sink<'a> {
+    /// A message; its former content is dropped.
+    Message(&'a mut Msg),
+    /// The caller's buffer: what does not fit is cut off. `length` is the part's full length.
+    Buffer { buffer: &'a mut [u8], length: usize, more: bool },
+}
+
+impl Sink<'_> {
+    /// Stores a copy of `bytes`. ENOMEM.
+    pub fn put_bytes(
+        &mut self,
+        bytes: &[u8],
+        more: bool,
+        metadata: Option<&std::sync::Arc<Metadata>>,
+    ) -> Result<()> {
+        match self {
+            Sink::Message(message) => {
+                let mut fresh = Msg::from_slice(bytes)?;
+                fresh.set_more(more);
+                if metadata.is_some() {
+                    fresh.set_metadata(metadata.cloned());
+                }
+                **message = fresh;
+            }
+            Sink::Buffer { buffer, length, more: sink_more } => {
+                let count = bytes.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&bytes[..count]);
+                *length = bytes.len();
+                *sink_more = more;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a whole message.
+    pub fn put_message(
+        &mut self,
+        mut body: Msg,
+        more: bool,
+        metadata: Option<&std::sync::Arc<Metadata>>,
+    ) -> Result<()> {
+        match self {
+            Sink::Message(message) => {
+                body.set_more(more);
+                body.set_metadata(metadata.cloned());
+                **message = body;
+                Ok(())
+            }
+            Sink::Buffer { .. } => self.put_bytes(body.data(), more, metadata),
+        }
+    }
+
+    /// The length of the part stored.
+    pub fn len(&self) -> usize {
+        match self {
+            Sink::Message(message) => message.len(),
+            Sink::Buffer { length, .. } => *length,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the part stored is followed by more parts of the message.
+    pub fn more(&self) -> bool {
+        match self {
+            Sink::Message(message) => message.more(),
+            Sink::Buffer { more, .. } => *more,
+        }
+    }
+}
+
+/// Whether a pipe can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// A whole message is there.
+    Ready,
+    /// Nothing is there; the socket is told when that changes.
+    Empty,
+    /// Nothing is there and nothing will come.
+    Ended,
+}
+
+/// A socket's end of a pipe. All methods are called with the socket's lock held.
+pub struct Pipe {
+    /// Set when the pipe is added to a socket's [`Pipes`](super::Pipes).
+    pub id: PipeId,
+    /// The peer's routing id, as told by the peer or chosen by this socket (ROUTER, STREAM).
+    pub routing_id: Vec<u8>,
+    /// The peer's numeric routing id (SERVER, PEER).
+    pub server_id: u32,
+    /// The connection was made from this side (zmq_connect).
+    pub outgoing: bool,
+    /// Places in the lists of the socket type's algorithms (fair queue, load balancer, fan-out).
+    pub fair_place: usize,
+    pub balance_place: usize,
+    pub fan_place: usize,
+    out: Outgoing,
+    into: Incoming,
+    peer: Arc<dyn Peer>,
+    /// The high-water mark for what this end writes, in messages.
+    limit: u64,
+    /// Credit is looked at after this many messages read.
+    credit_interval: u64,
+    credit_at: u64,
+    writing_message: bool,
+    reading_message: bool,
+}
+
+enum Outgoing {
+    Rope(Writer),
+    Latest(Latest),
+    Closed,
+}
+
+enum Incoming {
+    Rope(Reader),
+    Latest(Latest),
+}
+
+/// The single message of a conflating pipe (ZMQ_CONFLATE): the newest one replaces the others.
+pub type Latest = Arc<Mutex<LatestMessage>>;
+
+#[derive(Default)]
+pub struct LatestMessage {
+    pub message: Option<Msg>,
+    pub closed: bool,
+}
+
+impl Pipe {
+    /// An end that writes to `writer` and reads from `reader`. `send_limit` and `receive_limit`
+    /// are high-water marks in messages ([`UNLIMITED`] for none).
+    pub fn new(
+        writer: Writer,
+        reader: Reader,
+        peer: Arc<dyn Peer>,
+        send_limit: u64,
+        receive_limit: u64,
+    ) -> Pipe {
+        Pipe {
+            id: PipeId::NONE,
+            routing_id: Vec::new(),
+            server_id: 0,
+            outgoing: false,
+            fair_place: usize::MAX,
+            balance_place: usize::MAX,
+            fan_place: usize::MAX,
+            out: Outgoing::Rope(writer),
+            into: Incoming::Rope(reader),
+            peer,
+            limit: send_limit,
+            credit_interval: credit_interval(receive_limit),
+            credit_at: 0,
+            writing_message: false,
+            reading_message: false,
+        }
+    }
+
+    /// Replaces the queues by conflating ones.
+    pub fn conflate(&mut self, out: Option<Latest>, into: Option<Latest>) {
+        if let Some(latest) = out {
+            self.out = Outgoing::Latest(latest);
+        }
+        if let Some(latest) = into {
+            self.into = Incoming::Latest(latest);
+        }
+    }
+
+    pub fn set_peer(&mut self, peer: Arc<dyn Peer>) {
+        self.peer = peer;
+    }
+
+    pub fn peer(&self) -> &Arc<dyn Peer> {
+        &self.peer
+    }
+
+    /// Changes the high-water marks of a live pipe. More room shows with the next
+    /// [`check_write`](Pipe::check_write).
+    pub fn set_limits(&mut self, send_limit: u64, receive_limit: u64) {
+        self.limit = send_limit;
+        self.credit_interval = credit_interval(receive_limit);
+    }
+
+    // Reading.
+
+    /// Whether a message can be read. With `Empty` the pipe has gone to sleep: the socket type is
+    /// told by `read_activated` once there is something.
+    #[inline]
+    pub fn check_read(&mut self) -> Readiness {
+        match &mut self.into {
+            Incoming::Rope(reader) => {
+                if reader.frame().is_some() {
+                    return Readiness::Ready;
+                }
+                if self.credit_at != reader.messages() {
+                    self.credit_at = reader.messages();
+                    if reader.grant_credit() {
+                        self.peer.credit();
+                    }
+                }
+                let Incoming::Rope(reader) = &mut self.into else { return Readiness::Empty };
+                if reader.sleep() {
+                    Readiness::Empty
+                } else if reader.frame().is_some() {
+                    Readiness::Ready
+                } else {
+                    Readiness::Ended
+                }
+            }
+            Incoming::Latest(latest) => {
+                let latest = latest.lock();
+                match (&latest.message, latest.closed) {
+                    (Some(_), _) => Readiness::Ready,
+                    (None, false) => Readiness::Empty,
+                    (None, true) => Readiness::Ended,
+                }
+            }
+        }
+    }
+
+    /// Looks at the next message part without taking it: its body, and whether it has MORE or is
+    /// a command. `None` when there is none, and for conflating pipes.
+    #[inline]
+    pub fn frame(&mut self) -> Option<Frame<'_>> {
+        match &mut self.into {
+            Incoming::Rope(reader) => reader.frame(),
+            Incoming::Latest(_) => None,
+        }
+    }
+
+    /// Moves the next message part into `sink`. False: there is none. ENOMEM leaves it in place.
+    #[inline]
+    pub fn read(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
+        let Incoming::Rope(reader) = &mut self.into else { return self.read_latest(sink) };
+        let Some(frame) = reader.frame() else { return Ok(false) };
+        let more = frame.more();
+        if frame.external {
+            return self.read_external(sink, more);
+        }
+        sink.put_bytes(frame.body, more, frame.metadata)?;
+        reader.skip();
+        self.part_read(more);
+        Ok(true)
+    }
+
+    /// Drops the next message part.
+    #[inline]
+    pub fn skip(&mut self) {
+        match &mut self.into {
+            Incoming::Rope(reader) => {
+                let Some(frame) = reader.frame() else { return };
+                let more = frame.more();
+                reader.skip();
+                self.part_read(more);
+            }
+            Incoming::Latest(latest) => latest.lock().message = None,
+        }
+    }
+
+    /// Drops the rest of the message at the head.
+    pub fn skip_message(&mut self) {
+        while let Some(frame) = self.frame() {
+            let more = frame.more();
+            self.skip();
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// True between the parts of a message being read.
+    pub fn inside_message(&self) -> bool {
+        self.reading_message
+    }
+
+    /// The properties of the connection the next message came from.
+    pub fn metadata(&self) -> Option<&std::sync::Arc<Metadata>> {
+        match &self.into {
+            Incoming::Rope(reader) => reader.metadata(),
+            Incoming::Latest(_) => None,
+        }
+    }
+
+    // Writing.
+
+    /// Whether a message may be written now: there is room below the high-water mark and somebody
+    /// to take it. False: the socket type is told by `write_activated` once there is.
+    #[inline]
+    pub fn check_write(&mut self) -> bool {
+        match &mut self.out {
+            Outgoing::Rope(writer) => {
+                if self.writing_message || writer.has_room(self.limit) {
+                    return !writer.reader_gone();
+                }
+                !writer.wait_for_credit(self.limit) && !writer.reader_gone()
+            }
+            Outgoing::Latest(_) => true,
+            Outgoing::Closed => false,
+        }
+    }
+
+    /// Appends a message part. The caller has called [`check_write`](Pipe::check_write) for the
+    /// first part, calls [`flush`](Pipe::flush) after the last (`more` false). ENOMEM leaves the
+    /// message as it was before this part.
+    #[inline]
+    pub fn write(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
+        let flags = if more { MORE } else { 0 };
+        self.writing_message = more;
+        match (&mut self.out, body) {
+            (Outgoing::Rope(writer), Body::Bytes(bytes)) => {
+                if bytes.len() < REFERENCE_THRESHOLD {
+                    writer.append(flags, bytes)
+                } else {
+                    writer.append_external(flags, Msg::from_slice(bytes)?)
+                }
+            }
+            (Outgoing::Rope(writer), Body::Message(message)) => {
+                if message.len() < REFERENCE_THRESHOLD && !message.by_reference() {
+                    writer.append(flags, message.data())?;
+                    drop(message.take());
+                    Ok(())
+                } else {
+                    let mut body = message.take();
+                    body.set_metadata(None);
+                    writer.append_external(flags, body)
+                }
+            }
+            (Outgoing::Latest(latest), body) => {
+                let mut message = match body {
+                    Body::Bytes(bytes) => Msg::from_slice(bytes)?,
+                    Body::Message(message) => message.take(),
+                };
+                message.set_metadata(None);
+                message.set_more(more);
+                latest.lock().message = Some(message);
+                Ok(())
+            }
+            (Outgoing::Closed, _) => Ok(()),
+        }
+    }
+
+    /// Appends a command (a subscription): it counts as a message and needs a
+    /// [`flush`](Pipe::flush).
+    pub fn write_command(&mut self, body: &[u8]) -> Result<()> {
+        match &mut self.out {
+            Outgoing::Rope(writer) => writer.append(COMMAND, body),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands whole messages to the peer.
+    #[inline]
+    pub fn flush(&mut self) {
+        match &mut self.out {
+            Outgoing::Rope(writer) => self.peer.written(writer),
+            Outgoing::Latest(_) => self.peer.credit(),
+            Outgoing::Closed => {}
+        }
+    }
+
+    /// Takes back the parts of a message whose last part was not written.
+    pub fn rollback(&mut self) {
+        self.writing_message = false;
+        if let Outgoing::Rope(writer) = &mut self.out {
+            writer.rollback();
+        }
+    }
+
+    /// True between the parts of a message being written.
+    pub fn writing_message(&self) -> bool {
+        self.writing_message
+    }
+
+    /// Messages written that the other side has not taken, and messages waiting to be read.
+    pub fn queue_lengths(&mut self) -> (u64, u64) {
+        let out = match &mut self.out {
+            Outgoing::Rope(writer) => writer.backlog(),
+            Outgoing::Latest(latest) => u64::from(latest.lock().message.is_some()),
+            Outgoing::Closed => 0,
+        };
+        let into = match &mut self.into {
+            Incoming::Rope(reader) => reader.backlog(),
+            Incoming::Latest(latest) => u64::from(latest.lock().message.is_some()),
+        };
+        (out, into)
+    }
+
+    /// Closes this end: a message begun is taken back, whole ones may still be taken by the peer.
+    pub fn close(&mut self) {
+        match std::mem::replace(&mut self.out, Outgoing::Closed) {
+            Outgoing::Rope(mut writer) => {
+                let _ = writer.close();
+            }
+            Outgoing::Latest(latest) => latest.lock().closed = true,
+            Outgoing::Closed => return,
+        }
+        self.peer.closed();
+    }
+
+    /// Stops writing because the peer is gone; reading goes on.
+    pub fn close_out(&mut self) {
+        self.out = Outgoing::Closed;
+    }
+
+    fn read_external(&mut self, sink: &mut Sink<'_>, more: bool) -> Result<bool> {
+        let Incoming::Rope(reader) = &mut self.into else { return Ok(false) };
+        if let Some(body) = reader.take_external() {
+            sink.put_message(body, more, reader.metadata())?;
+        }
+        self.part_read(more);
+        Ok(true)
+    }
+
+    #[cold]
+    fn read_latest(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
+        let Incoming::Latest(latest) = &mut self.into else { return Ok(false) };
+        let Some(message) = latest.lock().message.take() else { return Ok(false) };
+        let more = message.more();
+        sink.put_message(message, more, None)?;
+        Ok(true)
+    }
+
+    #[inline]
+    fn part_read(&mut self, more: bool) {
+        self.reading_message = more;
+        if more {
+            return;
+        }
+        let Incoming::Rope(reader) = &mut self.into else { return };
+        if reader.messages().wrapping_sub(self.credit_at) >= self.credit_interval {
+            self.credit_at = reader.messages();
+            if reader.grant_credit() {
+                self.peer.credit();
+            }
+        }
+    }
+}
+
+/// Half the mark, so that neither side waits for single messages.
+fn credit_interval(limit: u64) -> u64 {
+    if limit == UNLIMITED { u64::MAX } else { limit.div_ceil(2).max(1) }
+}
+
+/// Two ends joined to each other: what one writes the other reads.
+pub fn pair(peers: (Arc<dyn Peer>, Arc<dyn Peer>), limits: (u64, u64)) -> Result<(Pipe, Pipe)> {
+    let (first_writer, second_reader) = rope::rope()?;
+    let (second_writer, first_reader) = rope::rope()?;
+    Ok((
+        Pipe::new(first_writer, first_reader, peers.0, limits.0, limits.1),
+        Pipe::new(second_writer, second_reader, peers.1, limits.1, limits.0),
+    ))
+}

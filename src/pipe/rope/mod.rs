@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The queue of a pipe: an unbounded single-producer single-consumer rope of bytes.
+//!
+//! A rope carries frames in ZMTP 3.x framing (RFC 37: flags, length, body), back to back, so that
+//! what a socket has queued for a stream connection already is what goes over the wire. A frame
+//! lies in one piece within one chunk. Bodies that should not be copied, and the metadata of
+//! the connection that later frames came from, travel beside the bytes as [`External`]s, tied
+//! to a position in the rope.
+//!
+//! Invariants:
+//! - One [`Writer`] and one [`Reader`] exist for a rope; each is used by one thread at a time.
+//! - The committed position only grows, and always lies at the end of a whole message. The reader
+//!   never looks beyond it, the writer never stores before it.
+//! - *Asleep*: a reader that found nothing may go to sleep; it then looks once more. A writer that
+//!   commits looks at the flag afterwards, and whoever clears it must wake the reader. So either
+//!   the reader sees the message or the writer sees the sleeper.
+//! - *Waiting for credit* is the same hand-over in the other direction.
+//! - [`rewind`] needs both ends at once; whoever holds both may start the chunk over.
+
+mod reader;
+mod sender;
+
+pub use reader::{Frame, Reader};
+pub use sender::Sender;
+
+use super::chunk::{Chunk, ChunkPtr};
+use super::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, CacheLine, Mutex, Ordering, fence};
+use crate::errno::Result;
+use crate::msg::{Metadata, Msg};
+use std::collections::VecDeque;
+
+/// The first chunk of a rope, in bytes.
+#[cfg(not(loom))]
+pub const CHUNK_MIN: usize = 1024;
+/// Chunks grow up to this while the reader lags behind, in bytes.
+#[cfg(not(loom))]
+pub const CHUNK_MAX: usize = 64 * 1024;
+#[cfg(loom)]
+pub const CHUNK_MIN: usize = 8;
+#[cfg(loom)]
+pub const CHUNK_MAX: usize = 8;
+
+/// Frame flag: more parts of the message follow.
+pub const MORE: u8 = 1;
+/// Frame flag: the length takes eight bytes.
+pub const LONG: u8 = 2;
+/// Frame flag: a command, not a message part.
+pub const COMMAND: u8 = 4;
+/// Frame flag that never leaves the process: the frame was dealt with, the reader passes over it.
+pub const SKIP: u8 = 0x80;
+
+/// The longest frame header in bytes.
+pub const HEADER_MAX: usize = 9;
+
+/// What travels beside the bytes of a rope.
+#[derive(Debug)]
+pub enum External {
+    /// The body of the frame whose header ends here.
+    Body(Msg),
+    /// Frames from here on came from a connection with these properties.
+    Metadata(Option<std::sync::Arc<Metadata>>),
+}
+
+struct Shared {
+    written: CacheLine<Written>,
+    read: CacheLine<Read>,
+    externals: Mutex<VecDeque<(u64, External)>>,
+    /// A chunk the reader is done with, for the writer to use again.
+    spare: AtomicPtr<Chunk>,
+    /// The chunk a dropped reader was in.
+    left: AtomicPtr<Chunk>,
+}
+
+/// Stored by the writer.
+#[derive(Default)]
+struct Written {
+    /// Committed bytes since the start.
+    position: AtomicU64,
+    /// Committed messages since the start.
+    messages: AtomicU64,
+    /// Externals pushed since the start.
+    externals: AtomicU64,
+    closed: AtomicBool,
+    waiting_for_credit: AtomicBool,
+}
+
+/// Stored by the reader.
+#[derive(Default)]
+struct Read {
+    /// Messages taken since the start.
+    messages: AtomicU64,
+    asleep: AtomicBool,
+    gone: AtomicBool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for first in [&self.spare, &self.left] {
+            let mut next = ChunkPtr::from_raw(first.load(Ordering::Acquire));
+            while let Some(chunk) = next {
+                next = chunk.next();
+                // SAFETY: both ends are gone, so nobody else can reach the chunk.
+                unsafe { chunk.free() };
+            }
+        }
+    }
+}
+
+/// Creates a rope. ENOMEM when there is no memory.
+pub fn rope() -> Result<(Writer, Reader)> {
+    let first = ChunkPtr::allocate(0)?;
+    let shared = Arc::new(Shared {
+        written: CacheLine::default(),
+        read: CacheLine::default(),
+        externals: Mutex::new(VecDeque::new()),
+        spare: AtomicPtr::new(std::ptr::null_mut()),
+        left: AtomicPtr::new(std::ptr::null_mut()),
+    });
+    let start = Mark { chunk: first, offset: 0, position: 0, messages: 0 };
+    let writer = Writer {
+        shared: shared.clone(),
+        end: start,
+        capacity: 0,
+        raw_end: 0,
+        boundary: start,
+        staged: Vec::new(),
+        consumed: 0,
+        chunk_size: CHUNK_MIN,
+    };
+    let reader = Reader::new(shared, start);
+    Ok((writer, reader))
+}
+
+/// A place in the rope: a chunk and an offset, and what lies before it.
+#[derive(Clone, Copy)]
+struct Mark {
+    chunk: ChunkPtr,
+    offset: usize,
+    position: u64,
+    messages: u64,
+}
+
+/// The producing end.
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// The end of the last complete frame.
+    end: Mark,
+    capacity: usize,
+    /// The end of received bytes not yet recognised as frames, in `end.chunk`.
+    raw_end: usize,
+    /// The end of the last complete message: what a commit publishes.
+    boundary: Mark,
+    /// Externals that belong to frames not committed yet.
+    staged: Vec<(u64, External)>,
+    /// The last known count of messages the reader has taken.
+    consumed: u64,
+    chunk_size: usize,
+}
+
+impl Writer {
+    /// Appends a frame, copying its body. Nothing is visible to the reader before [`commit`].
+    ///
+    /// [`commit`]: Writer::commit
+    #[inline]
+    pub fn append(&mut self, flags: u8, body: &[u8]) -> Result<()> {
+        let total = if body.len() > 255 { body.len() + 9 } else { body.len() + 2 };
+        self.reserve(total)?;
+        // SAFETY: `reserve` made room for `total` bytes beyond what was committed.
+        let room = unsafe { self.end.chunk.spare(self.end.offset, total) };
+        let header = put_header(room, flags, body.len() as u64);
+        room[header..].copy_from_slice(body);
+        self.frame_done(total, flags);
+        Ok(())
+    }
+
+    /// Appends a frame whose body stays where it is.
+    pub fn append_external(&mut self, flags: u8, body: Msg) -> Result<()> {
+        self.reserve(HEADER_MAX)?;
+        // SAFETY: `reserve` made room.
+        let room = unsafe { self.end.chunk.spare(self.end.offset, HEADER_MAX) };
+        let header = put_header(room, flags, body.len() as u64);
+        self.staged.push((self.end.position + header as u64, External::Body(body)));
+        self.frame_done(header, flags);
+        Ok(())
+    }
+
+    /// Frames from here on carry this metadata.
+    pub fn append_metadata(&mut self, metadata: Option<std::sync::Arc<Metadata>>) {
+        self.staged.push((self.end.position, External::Metadata(metadata)));
+    }
+
+    /// Makes all whole messages visible to the reader. True: the reader was asleep and the caller
+    /// must wake it.
+    #[inline]
+    #[must_use]
+    pub fn commit(&mut self) -> bool {
+        self.publish();
+        fence(Ordering::SeqCst);
+        self.shared.read.asleep.load(Ordering::Relaxed)
+            && self.shared.read.asleep.swap(false, Ordering::AcqRel)
+    }
+
+    /// Like [`commit`](Writer::commit) for a reader that never sleeps on the flag, because another
+    /// protocol decides who reads (TX ownership, RX claim).
+    #[inline]
+    pub fn publish(&mut self) {
+        if !self.staged.is_empty() {
+            self.publish_externals();
+        }
+        let written = &self.shared.written;
+        // The count may be ahead of the position for a moment, never behind it: a reader that
+        // reads the position first credits at most a few messages too early.
+        written.messages.store(self.boundary.messages, Ordering::Relaxed);
+        written.position.store(self.boundary.position, Ordering::Release);
+    }
+
+    #[cold]
+    fn publish_externals(&mut self) {
+        let limit = self.boundary.position;
+        let whole = self.end.position == limit;
+        let mut externals = self.shared.externals.lock();
+        let count = if whole {
+            self.staged.len()
+        } else {
+            self.staged.iter().take_while(|(position, _)| *position <= limit).count()
+        };
+        externals.extend(self.staged.drain(..count));
+        let pushed = self.shared.written.externals.load(Ordering::Relaxed) + count as u64;
+        self.shared.written.externals.store(pushed, Ordering::Relaxed);
+    }
+
+    /// Drops everything after the last whole message. The committed part stays.
+    pub fn rollback(&mut self) {
+        let limit = self.boundary.position;
+        let mut next = self.boundary.chunk.next();
+        if next.is_some() {
+            self.boundary.chunk.reopen();
+        }
+        while let Some(chunk) = next {
+            next = chunk.next();
+            // SAFETY: nothing in this chunk was committed, so the reader never reached it.
+            unsafe { chunk.free() };
+        }
+        self.staged.retain(|(position, external)| {
+            *position < limit || (*position == limit && matches!(external, External::Body(_)))
+        });
+        self.end = self.boundary;
+        self.raw_end = self.end.offset;
+        self.capacity = self.end.chunk.capacity();
+    }
+
+    /// True while a message has been begun and its last part is missing.
+    pub fn inside_message(&self) -> bool {
+        self.end.position != self.boundary.position
+    }
+
+    /// Messages appended since the start.
+    pub fn messages(&self) -> u64 {
+        self.boundary.messages
+    }
+
+    /// Messages appended that the reader has not taken, by the last known count.
+    #[inline]
+    pub fn has_room(&mut self, limit: u64) -> bool {
+        if self.boundary.messages.wrapping_sub(self.consumed) < limit {
+            return true;
+        }
+        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
+        self.boundary.messages.wrapping_sub(self.consumed) < limit
+    }
+
+    /// Messages the reader has not taken yet.
+    pub fn backlog(&mut self) -> u64 {
+        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
+        self.boundary.messages.wrapping_sub(self.consumed)
+    }
+
+    /// Asks to be told about credit. False: there is room after all.
+    pub fn wait_for_credit(&mut self, limit: u64) -> bool {
+        self.shared.written.waiting_for_credit.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.has_room(limit) {
+            self.shared.written.waiting_for_credit.store(false, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Nothing more will be written. True: the reader was asleep and must be woken.
+    #[must_use]
+    pub fn close(&mut self) -> bool {
+        self.rollback();
+        self.shared.written.closed.store(true, Ordering::Release);
+        self.commit()
+    }
+
+    /// The reader was dropped: whatever is written goes nowhere.
+    pub fn reader_gone(&self) -> bool {
+        self.shared.read.gone.load(Ordering::Acquire)
+    }
+
+    // Receiving: bytes arrive raw, and are recognised as frames one after the other.
+
+    /// Room for received bytes behind those not yet recognised, at least `minimum` bytes; the
+    /// unrecognised ones move along when a new chunk is needed. ENOMEM when there is no memory.
+    pub fn receive_buffer(&mut self, minimum: usize) -> Result<&mut [u8]> {
+        if self.capacity - self.raw_end < minimum {
+            self.move_unparsed(minimum)?;
+        }
+        // SAFETY: beyond what was committed, within the capacity.
+        Ok(unsafe { self.end.chunk.spare(self.raw_end, self.capacity - self.raw_end) })
+    }
+
+    /// The first `length` bytes of [`receive_buffer`](Writer::receive_buffer) were filled.
+    pub fn received(&mut self, length: usize) {
+        self.raw_end += length.min(self.capacity - self.raw_end);
+    }
+
+    /// Received bytes not yet recognised as frames.
+    #[inline]
+    pub fn unparsed(&self) -> &[u8] {
+        // SAFETY: these bytes were received and are not committed.
+        unsafe { self.end.chunk.bytes(self.end.offset, self.raw_end - self.end.offset) }
+    }
+
+    /// The first `length` unparsed bytes are a frame; `flags` replaces its first byte.
+    #[inline]
+    pub fn accept_frame(&mut self, length: usize, flags: u8) {
+        debug_assert!(length >= 2 && length <= self.raw_end - self.end.offset);
+        // SAFETY: within the unparsed bytes.
+        let first = unsafe { self.end.chunk.spare(self.end.offset, 1) };
+        first[0] = flags;
+        self.advance(length, flags);
+    }
+
+    /// The first `header` unparsed bytes are the header of a frame whose body is `body`.
+    pub fn accept_external(&mut self, header: usize, flags: u8, body: Msg) {
+        self.staged.push((self.end.position + header as u64, External::Body(body)));
+        self.accept_frame(header, flags);
+    }
+
+    /// Drops unparsed bytes beyond the first `keep`.
+    pub fn truncate_unparsed(&mut self, keep: usize) {
+        self.raw_end = self.raw_end.min(self.end.offset + keep);
+    }
+
+    /// The size of the current chunk, for deciding how much to read at once.
+    pub fn chunk_size(&self) -> usize {
+        self.chunk_size
+    }
+
+    /// The next chunks may be larger, since the last read filled this one.
+    pub fn grow(&mut self) {
+        self.chunk_size = (self.chunk_size * 2).min(CHUNK_MAX);
+    }
+
+    #[cold]
+    fn move_unparsed(&mut self, minimum: usize) -> Result<()> {
+        let unparsed = self.raw_end - self.end.offset;
+        let old = self.end;
+        self.new_chunk(unparsed + minimum)?;
+        // SAFETY: the old bytes are unparsed and uncommitted, the new chunk has room for them.
+        let (from, to) =
+            unsafe { (old.chunk.bytes(old.offset, unparsed), self.end.chunk.spare(0, unparsed)) };
+        to.copy_from_slice(from);
+        self.raw_end = unparsed;
+        Ok(())
+    }
+
+    #[inline]
+    fn reserve(&mut self, total: usize) -> Result<()> {
+        debug_assert_eq!(self.raw_end, self.end.offset);
+        if self.capacity - self.end.offset < total { self.new_chunk(total) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn new_chunk(&mut self, minimum: usize) -> Result<()> {
+        if self.end.offset > 0 && self.backlog() > 0 {
+            self.grow();
+        }
+        let wanted = self.chunk_size.max(minimum);
+        let spare =
+            ChunkPtr::from_raw(self.shared.spare.swap(std::ptr::null_mut(), Ordering::AcqRel));
+        let chunk = match spare {
+            Some(chunk) if chunk.capacity() >= wanted => {
+                chunk.reopen();
+                chunk
+            }
+            other => {
+                if let Some(small) = other {
+                    // SAFETY: whoever takes a chunk out of the spare slot owns it.
+                    unsafe { small.free() };
+                }
+                ChunkPtr::allocate(wanted)?
+            }
+        };
+        self.end.chunk.seal(self.end.offset, chunk);
+        self.end.chunk = chunk;
+        self.end.offset = 0;
+        self.raw_end = 0;
+        self.capacity = chunk.capacity();
+        Ok(())
+    }
+
+    #[inline]
+    fn frame_done(&mut self, length: usize, flags: u8) {
+        self.advance(length, flags);
+        self.raw_end = self.end.offset;
+    }
+
+    #[inline]
+    fn advance(&mut self, length: usize, flags: u8) {
+        self.end.offset += length;
+        self.end.position += length as u64;
+        if flags & (MORE | SKIP) == 0 {
+            self.end.messages += 1;
+            self.boundary = self.end;
+        } else if flags & SKIP != 0 && self.end.position - length as u64 == self.boundary.position {
+            // A command between two messages is no message, but belongs to neither of them.
+            self.boundary = self.end;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.rollback();
+        self.shared.written.closed.store(true, Ordering::Release);
+    }
+}
+
+/// Writes a frame header, returns its length. LONG is set as the length needs it.
+#[inline]
+fn put_header(room: &mut [u8], flags: u8, length: u64) -> usize {
+    if length > 255 {
+        room[0] = flags | LONG;
+        room[1..HEADER_MAX].copy_from_slice(&length.to_be_bytes());
+        HEADER_MAX
+    } else {
+        room[0] = flags & !LONG;
+        room[1] = length as u8;
+        2
+    }
+}
+
+/// Starts the current chunk over when nothing is left in the rope, so that a connection with
+/// little traffic keeps using the same, cached memory. Whoever holds both ends may call this.
+#[inline]
+pub fn rewind(writer: &mut Writer, reader: &mut Reader) {
+    let position = writer.end.position;
+    let idle = writer.raw_end == writer.end.offset
+        && writer.boundary.position == position
+        && reader.head.position == position
+        && writer.shared.written.position.load(Ordering::Relaxed) == position;
+    if !idle || !Arc::ptr_eq(&writer.shared, reader.shared()) {
+        return;
+    }
+    while reader.head.chunk != writer.end.chunk {
+        if !reader.next_chunk() {
+            return;
+        }
+    }
+    writer.end.offset = 0;
+    writer.raw_end = 0;
+    writer.boundary = writer.end;
+    reader.head.offset = 0;
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The consuming end of a rope, frame by frame.
+
+use super::super::chunk::ChunkPtr;
+use super::super::sync::{Arc, Ordering, fence};
+use super::{COMMAND, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared};
+use crate::msg::{Metadata, Msg};
+use std::collections::VecDeque;
+
+/// The frame at the head of a rope.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    pub flags: u8,
+    pub body: &'a [u8],
+    /// The body is an [`External`] and can be taken as it is.
+    pub external: bool,
+    /// The properties of the connection it came from.
+    pub metadata: Option<&'a std::sync::Arc<Metadata>>,
+}
+
+impl Frame<'_> {
+    pub fn more(&self) -> bool {
+        self.flags & MORE != 0
+    }
+
+    pub fn is_command(&self) -> bool {
+        self.flags & COMMAND != 0
+    }
+}
+
+/// The consuming end.
+pub struct Reader {
+    shared: Arc<Shared>,
+    /// The first frame not taken; chunks before it were given back.
+    pub(super) head: Mark,
+    /// The committed position as last seen, and the messages up to there.
+    pub(super) limit: u64,
+    pub(super) limit_messages: u64,
+    /// Bytes in the rope of the frame last returned by [`frame`](Reader::frame); 0 for none.
+    frame_length: usize,
+    frame_flags: u8,
+    frame_external: bool,
+    pub(super) externals: VecDeque<(u64, External)>,
+    externals_seen: u64,
+    /// The frame before `head` had MORE set.
+    pub(super) inside_message: bool,
+    metadata: Option<std::sync::Arc<Metadata>>,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, start: Mark) -> Reader {
+        Reader {
+            shared,
+            head: start,
+            limit: 0,
+            limit_messages: 0,
+            frame_length: 0,
+            frame_flags: 0,
+            frame_external: false,
+            externals: VecDeque::new(),
+            externals_seen: 0,
+            inside_message: false,
+            metadata: None,
+        }
+    }
+
+    /// Looks for newly committed messages. True: there is something to take.
+    #[inline]
+    pub fn refresh(&mut self) -> bool {
+        let written = &self.shared.written;
+        let position = written.position.load(Ordering::Acquire);
+        if position != self.limit {
+            self.limit = position;
+            self.limit_messages = written.messages.load(Ordering::Relaxed);
+            if written.externals.load(Ordering::Relaxed) != self.externals_seen {
+                self.take_externals();
+            }
+        }
+        self.head.position != self.limit
+    }
+
+    #[cold]
+    fn take_externals(&mut self) {
+        let mut shared = self.shared.externals.lock();
+        self.externals_seen += shared.len() as u64;
+        self.externals.extend(shared.drain(..));
+    }
+
+    /// The frame at the head; `None` when everything committed was taken.
+    #[inline]
+    pub fn frame(&mut self) -> Option<Frame<'_>> {
+        loop {
+            if self.head.position == self.limit && !self.refresh() {
+                return None;
+            }
+            if self.head.chunk.sealed() == self.head.offset {
+                self.next_chunk();
+                continue;
+            }
+            if !self.externals.is_empty() {
+                self.take_metadata();
+            }
+            let at = self.head;
+            // SAFETY: the head lies before the limit, so a whole header was committed here.
+            let start = unsafe { at.chunk.bytes(at.offset, 2) };
+            let flags = start[0];
+            let (header, length) = if flags & LONG == 0 {
+                (2, start[1] as usize)
+            } else {
+                // SAFETY: as above, for a long header.
+                (HEADER_MAX, long_length(unsafe { at.chunk.bytes(at.offset + 1, 8) }))
+            };
+            self.frame_flags = flags;
+            if !self.externals.is_empty() && self.external_at(at.position + header as u64).is_some()
+            {
+                self.frame_length = header;
+                self.frame_external = true;
+                return self.external_at(at.position + header as u64).map(|body| Frame {
+                    flags,
+                    body: body.data(),
+                    external: true,
+                    metadata: self.metadata.as_ref(),
+                });
+            }
+            self.frame_external = false;
+            self.frame_length = header + length;
+            if flags & SKIP != 0 {
+                self.skip();
+                continue;
+            }
+            // SAFETY: frames are committed whole, and lie in one chunk.
+            let body = unsafe { at.chunk.bytes(at.offset + header, length) };
+            let metadata = self.metadata.as_ref();
+            return Some(Frame { flags, body, external: false, metadata });
+        }
+    }
+
+    /// Takes the frame that [`frame`](Reader::frame) returned last.
+    #[inline]
+    pub fn skip(&mut self) {
+        if self.frame_external {
+            self.externals.pop_front();
+        }
+        self.pass_frame();
+    }
+
+    /// Takes the frame that [`frame`](Reader::frame) returned last, if its body is external.
+    pub fn take_external(&mut self) -> Option<Msg> {
+        if !self.frame_external {
+            return None;
+        }
+        match self.externals.pop_front() {
+            Some((_, External::Body(body))) => {
+                self.pass_frame();
+                Some(body)
+            }
+            _ => None,
+        }
+    }
+
+    /// The properties of the connection that the frame at the head came from.
+    pub fn metadata(&self) -> Option<&std::sync::Arc<Metadata>> {
+        self.metadata.as_ref()
+    }
+
+    #[cold]
+    fn take_metadata(&mut self) {
+        while let Some((position, External::Metadata(_))) = self.externals.front() {
+            if *position > self.head.position {
+                break;
+            }
+            if let Some((_, External::Metadata(metadata))) = self.externals.pop_front() {
+                self.metadata = metadata;
+            }
+        }
+    }
+
+    /// Messages taken since the start.
+    pub fn messages(&self) -> u64 {
+        self.head.messages
+    }
+
+    /// Messages committed and not taken.
+    pub fn backlog(&mut self) -> u64 {
+        self.refresh();
+        self.limit_messages.wrapping_sub(self.head.messages)
+    }
+
+    /// The writer closed the rope; there may still be something to take.
+    pub fn closed(&self) -> bool {
+        self.shared.written.closed.load(Ordering::Acquire)
+    }
+
+    /// The writer closed the rope, and everything was taken.
+    pub fn ended(&mut self) -> bool {
+        self.closed() && !self.refresh()
+    }
+
+    /// Goes to sleep. False: something was committed or the rope was closed meanwhile.
+    pub fn sleep(&mut self) -> bool {
+        self.shared.read.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.refresh() || self.closed() {
+            self.shared.read.asleep.store(false, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Looks whether the writer waits for credit. True: the caller must tell it.
+    #[must_use]
+    pub fn grant_credit(&mut self) -> bool {
+        fence(Ordering::SeqCst);
+        self.shared.written.waiting_for_credit.load(Ordering::Relaxed)
+            && self.shared.written.waiting_for_credit.swap(false, Ordering::AcqRel)
+    }
+
+    /// The external body at this position, which is then the first one waiting.
+    fn external_at(&self, position: u64) -> Option<&Msg> {
+        match self.externals.front() {
+            Some((at, External::Body(body))) if *at == position => Some(body),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn pass_frame(&mut self) {
+        debug_assert!(self.frame_length != 0, "no frame was looked at");
+        self.head.offset += self.frame_length;
+        self.head.position += self.frame_length as u64;
+        self.frame_length = 0;
+        self.frame_external = false;
+        if self.frame_flags & SKIP == 0 {
+            self.inside_message = self.frame_flags & MORE != 0;
+            if !self.inside_message {
+                self.head.messages += 1;
+                self.store_messages();
+            }
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Bytes in the rope of the frame last looked at.
+    pub(super) fn frame_length(&self) -> usize {
+        self.frame_length
+    }
+
+    #[inline]
+    pub(super) fn store_messages(&self) {
+        self.shared.read.messages.store(self.head.messages, Ordering::Release);
+    }
+
+    /// Gives the head's chunk back and goes on to the next one, if there is one.
+    #[cold]
+    pub(super) fn next_chunk(&mut self) -> bool {
+        let Some(next) = self.head.chunk.next() else { return false };
+        let old = self.head.chunk;
+        self.head.chunk = next;
+        self.head.offset = 0;
+        let unused = if old.capacity() == 0 {
+            Some(old)
+        } else {
+            old.unlink();
+            ChunkPtr::from_raw(self.shared.spare.swap(old.raw(), Ordering::AcqRel))
+        };
+        if let Some(chunk) = unused {
+            // SAFETY: the reader has left it and the writer has long been in a later one.
+            unsafe { chunk.free() };
+        }
+        true
+    }
+}
+
+#[inline]
+fn long_length(bytes: &[u8]) -> usize {
+    let mut length = [0; 8];
+    length.copy_from_slice(bytes);
+    u64::from_be_bytes(length) as usize
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.left.store(self.head.chunk.raw(), Ordering::Release);
+        self.shared.read.gone.store(true, Ordering::Release);
+    }
+}
