@@ -1,1 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
+//! Bytes in and out of the kernel, name resolution, kernel socket options.
+//!
+//! A transport moves bytes and knows no protocol: [`Stream`] makes one non-blocking attempt to
+//! write or read and says what came of it, [`tcp`] and [`ipc`] make streams by listening and
+//! connecting, [`Resolver`] turns host names into addresses without holding up its caller. The
+//! descriptors are always non-blocking and close-on-exec; waiting for them is the business of
+//! the layers above.
+//!
+//! `sys` holds the system calls std and socket2 do not offer, and is the only place here with
+//! unsafe code; what only Linux has is in `sys/linux.rs`.
+
+#![deny(unsafe_code)]
+
+pub mod host;
+pub mod ipc;
+mod listener;
+mod resolver;
+mod settings;
+mod sockopt;
+mod stream;
+#[allow(unsafe_code)]
+mod sys;
+pub mod tcp;
+
+pub use listener::{Accept, Accepted, Listener};
+pub use resolver::{Resolved, Resolver};
+pub use settings::{Keepalive, SocketSettings};
+pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};
+pub use sys::{
+    EventFd, SignalGuard, block_all_signals, fork_generation, ipv6_supported, poll_fds, sched_yield,
+};

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A listening socket of any stream transport, and what accepting can come to.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::{Stream, ipc, sys, tcp};
+use crate::errno::{Error, Result};
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(tcp::Listener),
+    Ipc(ipc::Listener),
+}
+
+/// A connection just accepted, its options applied.
+#[derive(Debug)]
+pub struct Accepted {
+    pub stream: Stream,
+    /// The peer's address, for accept filters; `None` for ipc, see [`Stream::credentials`].
+    pub peer: Option<SocketAddr>,
+}
+
+/// What came of one attempt to accept.
+#[derive(Debug)]
+pub enum Accept {
+    Accepted(Accepted),
+    /// Nobody waits: wait for readability.
+    WouldBlock,
+    /// A connection was lost on its way; report it and go on accepting.
+    Lost(Error),
+    /// Descriptors or memory ran out. The connection still waits and raises no further edge:
+    /// report it and try again after a while.
+    Exhausted(Error),
+}
+
+impl Listener {
+    /// One attempt to accept a connection.
+    ///
+    /// # Errors
+    /// Only those that make the listener useless (BADF, INVAL, NOTSOCK, ...).
+    pub fn accept(&self) -> Result<Accept> {
+        match self {
+            Listener::Tcp(listener) => listener.accept(),
+            Listener::Ipc(listener) => listener.accept(),
+        }
+    }
+
+    /// The resolved endpoint text: what `ZMQ_LAST_ENDPOINT` tells after the bind.
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Listener::Tcp(listener) => listener.endpoint(),
+            Listener::Ipc(listener) => listener.endpoint(),
+        }
+    }
+
+    /// The descriptor's number, for monitor events and readiness.
+    pub fn fd(&self) -> RawFd {
+        self.as_raw_fd()
+    }
+
+    /// Stops listening and removes what a wildcard ipc bind created.
+    ///
+    /// # Errors
+    /// Those of removing the file and the directory; the descriptor is closed all the same.
+    pub fn close(self) -> Result<()> {
+        match self {
+            Listener::Tcp(listener) => {
+                drop(listener);
+                Ok(())
+            }
+            Listener::Ipc(listener) => listener.close(),
+        }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Listener::Tcp(listener) => listener.as_raw_fd(),
+            Listener::Ipc(listener) => listener.as_raw_fd(),
+        }
+    }
+}
+
+/// accept(2), its errors sorted; `make` turns the new descriptor into a stream with its options.
+pub(super) fn accept_with(
+    listener: BorrowedFd<'_>,
+    make: impl FnOnce(OwnedFd) -> Result<Stream>,
+) -> Result<Accept> {
+    let (descriptor, peer) = loop {
+        match sys::accept(listener) {
+            Ok(accepted) => break accepted,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) => return failure(error.into()),
+        }
+    };
+    Ok(match make(descriptor) {
+        Ok(stream) => Accept::Accepted(Accepted { stream, peer }),
+        Err(error) => Accept::Lost(error),
+    })
+}
+
+/// accept(2) also reports what happened to the connection in the queue, so whatever does not
+/// concern the listener or the process counts as the loss of one connection.
+fn failure(error: Error) -> Result<Accept> {
+    match error {
+        Error::AGAIN => Ok(Accept::WouldBlock),
+        Error::MFILE | Error::NFILE | Error::NOBUFS | Error::NOMEM => Ok(Accept::Exhausted(error)),
+        // EOPNOTSUPP, which ENOTSUP equals on Linux: not a stream socket.
+        Error::BADF | Error::FAULT | Error::INVAL | Error::NOTSOCK | Error::NOTSUP => Err(error),
+        error => Ok(Accept::Lost(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted() {
+        assert!(matches!(failure(Error::AGAIN), Ok(Accept::WouldBlock)));
+        for error in [Error::MFILE, Error::NFILE, Error::NOBUFS, Error::NOMEM] {
+            assert!(matches!(failure(error), Ok(Accept::Exhausted(e)) if e == error));
+        }
+        for error in [Error::CONNABORTED, Error::PROTO, Error::PERM, Error::HOSTUNREACH] {
+            assert!(matches!(failure(error), Ok(Accept::Lost(e)) if e == error));
+        }
+        for error in [Error::BADF, Error::INVAL, Error::NOTSOCK] {
+            assert_eq!(failure(error).unwrap_err(), error);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A connected stream socket, tcp or ipc.
+//!
+//! Every read and write is one attempt that never waits. "Would block" is an outcome of its own,
+//! so it can be taken neither for an error nor for zero bytes; a signal in the middle of an
+//! attempt repeats it. The calls are direct, so the hot path is one system call and one match.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use socket2::{MaybeUninitSlice, SockAddr, Socket};
+
+use super::ipc::{self, Credentials};
+use super::{host, sys};
+use crate::errno::{Error, Result};
+
+/// As many buffers as one gather write takes (`IOV_MAX`); those beyond wait for the next attempt.
+const MAX_BUFFERS: usize = 1024;
+
+/// What a stream runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Tcp,
+    Ipc,
+}
+
+/// What came of one attempt to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum WriteOutcome {
+    /// So many bytes are the kernel's now, counted from the start; perhaps not all.
+    Wrote(usize),
+    /// The kernel takes nothing at the moment: wait for writability.
+    WouldBlock,
+}
+
+/// What came of one attempt to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum ReadOutcome {
+    /// So many bytes were read; they fill the buffer from its start.
+    Read(usize),
+    /// Nothing is there at the moment: wait for readability.
+    WouldBlock,
+    /// The peer has finished sending.
+    Closed,
+}
+
+/// A connected stream socket.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    kind: Kind,
+}
+
+impl Stream {
+    /// Takes over `descriptor`, which has to be a non-blocking stream socket.
+    pub fn new(descriptor: OwnedFd, kind: Kind) -> Stream {
+        Stream { socket: Socket::from(descriptor), kind }
+    }
+
+    pub(super) fn from_socket(socket: Socket, kind: Kind) -> Stream {
+        Stream { socket, kind }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Writes as much of `buffers`, taken as one sequence, as the kernel takes now.
+    ///
+    /// # Errors
+    /// PIPE, CONNRESET and whatever else ends a connection; never AGAIN or INTR.
+    #[inline]
+    pub fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
+        match buffers {
+            [single] => self.write_one(single),
+            _ => {
+                let buffers = &buffers[..buffers.len().min(MAX_BUFFERS)];
+                attempt_write(|| self.socket.send_vectored_with_flags(buffers, sys::SEND_FLAGS))
+            }
+        }
+    }
+
+    /// [`write_some`](Stream::write_some) for one buffer.
+    #[inline]
+    pub fn write_one(&self, bytes: &[u8]) -> Result<WriteOutcome> {
+        attempt_write(|| self.socket.send_with_flags(bytes, sys::SEND_FLAGS))
+    }
+
+    /// Reads what is there, up to the length of `buffer`. An empty buffer reads nothing and says
+    /// so.
+    ///
+    /// # Errors
+    /// CONNRESET, TIMEDOUT and whatever else ends a connection; never AGAIN or INTR.
+    #[inline]
+    pub fn read_some(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<ReadOutcome> {
+        if buffer.is_empty() {
+            return Ok(ReadOutcome::Read(0));
+        }
+        attempt_read(|| self.socket.recv(buffer))
+    }
+
+    /// Reads into `first` and, once that is full, into `second`, with one system call.
+    #[inline]
+    pub fn read_some_scattered(
+        &self,
+        first: &mut [MaybeUninit<u8>],
+        second: &mut [MaybeUninit<u8>],
+    ) -> Result<ReadOutcome> {
+        if first.is_empty() && second.is_empty() {
+            return Ok(ReadOutcome::Read(0));
+        }
+        let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
+        attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
+    }
+
+    /// [`read_some`](Stream::read_some) into memory that is initialised already.
+    #[inline]
+    pub fn read_into(&self, buffer: &mut [u8]) -> Result<ReadOutcome> {
+        if buffer.is_empty() {
+            return Ok(ReadOutcome::Read(0));
+        }
+        attempt_read(|| (&self.socket).read(buffer))
+    }
+
+    /// Ends one direction of the connection or both.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        Ok(self.socket.shutdown(how)?)
+    }
+
+    /// The descriptor's number, for monitor events and `ZMQ_SRCFD`.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The local address of a tcp stream.
+    ///
+    /// # Errors
+    /// AFNOSUPPORT for ipc.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)
+    }
+
+    /// The peer's address of a tcp stream.
+    ///
+    /// # Errors
+    /// AFNOSUPPORT for ipc, NOTCONN when the connection is gone.
+    pub fn peer_addr(&self) -> Result<SocketAddr> {
+        self.socket.peer_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)
+    }
+
+    /// The local end as endpoint text; empty when the kernel does not tell.
+    pub fn local_endpoint(&self) -> String {
+        self.socket.local_addr().map_or_else(|_| String::new(), |addr| self.endpoint_text(&addr))
+    }
+
+    /// The peer's end as endpoint text; empty when the kernel does not tell.
+    pub fn remote_endpoint(&self) -> String {
+        self.socket.peer_addr().map_or_else(|_| String::new(), |addr| self.endpoint_text(&addr))
+    }
+
+    /// The text of the message property "Peer-Address": the address without port for tcp,
+    /// `localhost:uid:gid:pid` for ipc. `None` when the kernel does not tell.
+    pub fn peer_address(&self) -> Option<String> {
+        match self.kind {
+            Kind::Tcp => self.peer_addr().ok().map(|addr| host::address_text(&addr)),
+            Kind::Ipc => {
+                let Credentials { uid, gid, pid } = self.credentials().ok()?;
+                Some(format!("localhost:{uid}:{gid}:{pid}"))
+            }
+        }
+    }
+
+    /// Who the peer was when it connected or listened; ipc only.
+    pub fn credentials(&self) -> Result<Credentials> {
+        match self.kind {
+            Kind::Tcp => Err(Error::AFNOSUPPORT),
+            Kind::Ipc => sys::peer_credentials(self.socket.as_fd()),
+        }
+    }
+
+    /// Whether a tcp stream is connected to itself, which happens to a client whose ephemeral
+    /// port is the one it connects to.
+    pub fn is_connected_to_itself(&self) -> bool {
+        matches!((self.local_addr(), self.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+    }
+
+    fn endpoint_text(&self, addr: &SockAddr) -> String {
+        match self.kind {
+            Kind::Tcp => {
+                addr.as_socket().map_or_else(String::new, |addr| host::endpoint_text(&addr))
+            }
+            Kind::Ipc => ipc::endpoint_text(addr),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd()
+    }
+}
+
+#[inline]
+fn attempt_write(mut call: impl FnMut() -> io::Result<usize>) -> Result<WriteOutcome> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(WriteOutcome::Wrote(count)),
+            Err(error) => match error.into() {
+                Error::AGAIN => return Ok(WriteOutcome::WouldBlock),
+                Error::INTR => (),
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+#[inline]
+fn attempt_read(mut call: impl FnMut() -> io::Result<usize>) -> Result<ReadOutcome> {
+    loop {
+        match call() {
+            Ok(0) => return Ok(ReadOutcome::Closed),
+            Ok(count) => return Ok(ReadOutcome::Read(count)),
+            Err(error) => match error.into() {
+                Error::AGAIN => return Ok(ReadOutcome::WouldBlock),
+                Error::INTR => (),
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Type};
+
+    /// Two connected ipc streams.
+    fn pair() -> (Stream, Stream) {
+        let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        (Stream::from_socket(a, Kind::Ipc), Stream::from_socket(b, Kind::Ipc))
+    }
+
+    /// Reads until nothing is there.
+    fn drain(stream: &Stream) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut buffer = [0; 4096];
+        while let ReadOutcome::Read(count) = stream.read_into(&mut buffer).unwrap() {
+            all.extend_from_slice(&buffer[..count]);
+        }
+        all
+    }
+
+    #[test]
+    fn writes_gather_and_reads_scatter() {
+        let (a, b) = pair();
+        let buffers = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two")];
+        assert_eq!(a.write_some(&buffers), Ok(WriteOutcome::Wrote(6)));
+
+        let mut first = [0; 4].map(MaybeUninit::new);
+        let mut second = [0; 4].map(MaybeUninit::new);
+        assert_eq!(b.read_some_scattered(&mut first, &mut second), Ok(ReadOutcome::Read(6)));
+        assert_eq!(a.write_some(&[IoSlice::new(b"onetwo")]), Ok(WriteOutcome::Wrote(6)));
+        assert_eq!(b.read_some(&mut first), Ok(ReadOutcome::Read(4)));
+        assert_eq!(drain(&b), b"wo");
+    }
+
+    #[test]
+    fn nothing_to_read_is_would_block() {
+        let (a, _b) = pair();
+        let mut buffer = [MaybeUninit::uninit(); 8];
+        assert_eq!(a.read_some(&mut buffer), Ok(ReadOutcome::WouldBlock));
+        assert_eq!(a.read_into(&mut [0; 8]), Ok(ReadOutcome::WouldBlock));
+        assert_eq!(a.read_some_scattered(&mut buffer, &mut []), Ok(ReadOutcome::WouldBlock));
+        assert_eq!(a.read_some(&mut []), Ok(ReadOutcome::Read(0)));
+    }
+
+    #[test]
+    fn more_buffers_than_the_kernel_takes() {
+        let (a, b) = pair();
+        let buffers = vec![IoSlice::new(b"x"); MAX_BUFFERS + 500];
+        assert_eq!(a.write_some(&buffers), Ok(WriteOutcome::Wrote(MAX_BUFFERS)));
+        assert_eq!(drain(&b).len(), MAX_BUFFERS);
+    }
+
+    #[test]
+    fn a_full_kernel_buffer_is_would_block_and_loses_nothing() {
+        let (a, b) = pair();
+        a.socket.set_send_buffer_size(4096).unwrap();
+        let data: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        let (mut sent, mut received, mut blocked) = (0, Vec::new(), 0);
+        while sent < data.len() {
+            match a.write_one(&data[sent..]).unwrap() {
+                WriteOutcome::Wrote(count) => {
+                    assert!(count > 0);
+                    sent += count;
+                }
+                WriteOutcome::WouldBlock => {
+                    blocked += 1;
+                    received.extend(drain(&b));
+                }
+            }
+        }
+        received.extend(drain(&b));
+        assert!(blocked > 1);
+        assert!(received == data);
+    }
+
+    #[test]
+    fn a_closed_peer() {
+        let (a, b) = pair();
+        assert_eq!(b.write_one(b"last"), Ok(WriteOutcome::Wrote(4)));
+        drop(b);
+        assert_eq!(a.read_into(&mut [0; 8]), Ok(ReadOutcome::Read(4)));
+        assert_eq!(a.read_into(&mut [0; 8]), Ok(ReadOutcome::Closed));
+        // An error, and no SIGPIPE, which would end this process.
+        assert_eq!(a.write_one(b"x"), Err(Error::PIPE));
+        assert_eq!(a.write_some(&[IoSlice::new(b"x"), IoSlice::new(b"y")]), Err(Error::PIPE));
+    }
+
+    #[test]
+    fn shutdown_ends_one_direction() {
+        let (a, b) = pair();
+        a.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(b.read_into(&mut [0; 8]), Ok(ReadOutcome::Closed));
+        assert_eq!(b.write_one(b"still"), Ok(WriteOutcome::Wrote(5)));
+        assert_eq!(a.read_into(&mut [0; 8]), Ok(ReadOutcome::Read(5)));
+    }
+
+    #[test]
+    fn ipc_has_credentials_and_no_ip_address() {
+        let (a, _b) = pair();
+        let credentials = a.credentials().unwrap();
+        assert_eq!(credentials.pid, std::process::id().cast_signed());
+        let Credentials { uid, gid, pid } = credentials;
+        assert_eq!(a.peer_address(), Some(format!("localhost:{uid}:{gid}:{pid}")));
+        assert_eq!(a.peer_addr(), Err(Error::AFNOSUPPORT));
+        assert_eq!(a.local_endpoint(), "ipc://");
+        assert!(!a.is_connected_to_itself());
+    }
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MPL-2.0
+//! tcp: listening, accepting, connecting.
+//!
+//! A listener is made in the thread that binds, so that its errors are those of `zmq_bind`.
+//! Connecting is two steps around the wait for writability, which is the caller's.
+
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use socket2::{Domain, Socket};
+
+use super::host::{self, Dns};
+use super::listener::{Accept, accept_with};
+use super::{Kind, SocketSettings, Stream, sockopt, sys};
+use crate::errno::{Error, Result};
+
+/// A listening tcp socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    endpoint: String,
+    settings: SocketSettings,
+}
+
+/// Listens on `host`, see [`host`](super::host), and `port`, 0 for one the system chooses; or
+/// on the descriptor of `ZMQ_USE_FD`, whatever the host. DNS names are looked up at once.
+///
+/// # Errors
+/// NODEV for an unknown host, INVAL for a bad zone or an unsuitable descriptor, and those of
+/// bind(2) and listen(2): ADDRINUSE, ADDRNOTAVAIL, ACCES, ...
+pub fn listen(host: &str, port: u16, settings: &SocketSettings) -> Result<Listener> {
+    let socket = match settings.use_fd {
+        Some(descriptor) => sys::adopt_listener(descriptor, &[Domain::IPV4, Domain::IPV6])?,
+        None => {
+            let addr = host::resolve_local(host, port, settings.ipv6, Dns::Allowed)?;
+            let socket = sockopt::open_tcp(&addr, settings)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&addr.into())?;
+            socket.listen(settings.backlog)?;
+            socket
+        }
+    };
+    let local = socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)?;
+    Ok(Listener { socket, endpoint: host::endpoint_text(&local), settings: settings.clone() })
+}
+
+impl Listener {
+    /// One attempt to accept a connection; see [`Listener::accept`](super::Listener::accept).
+    pub fn accept(&self) -> Result<Accept> {
+        accept_with(self.socket.as_fd(), |descriptor| {
+            let socket = Socket::from(descriptor);
+            sockopt::mark_traffic(socket.as_fd(), &self.settings)?;
+            sockopt::tune_tcp(&socket, &self.settings)?;
+            Ok(Stream::from_socket(socket, Kind::Tcp))
+        })
+    }
+
+    /// The endpoint bound to, in digits.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The address bound to.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// A connect on its way.
+#[derive(Debug)]
+pub struct Connecting {
+    pub stream: Stream,
+    /// Connected already. Otherwise wait for writability, then call [`connect_finish`].
+    pub done: bool,
+}
+
+/// Starts connecting to `addr`, from the address `source` if there is one.
+///
+/// # Errors
+/// Those of bind(2) and connect(2). Each of them is a failed attempt that may be repeated after
+/// the reconnect interval.
+pub fn connect_start(
+    addr: SocketAddr,
+    source: Option<SocketAddr>,
+    settings: &SocketSettings,
+) -> Result<Connecting> {
+    let socket = sockopt::open_tcp(&addr, settings)?;
+    if let Some(source) = source {
+        // One source port may serve connections to several peers.
+        socket.set_reuse_address(true)?;
+        socket.bind(&source.into())?;
+    }
+    let done = match socket.connect(&addr.into()).map_err(Error::from) {
+        Ok(()) => true,
+        // After a signal the connect goes on without the caller, as connect(2) says.
+        Err(Error::INPROGRESS | Error::INTR) => false,
+        Err(error) => return Err(error),
+    };
+    let stream = Stream::from_socket(socket, Kind::Tcp);
+    if done {
+        sockopt::tune_tcp(stream.socket(), settings)?;
+    }
+    Ok(Connecting { stream, done })
+}
+
+/// Finishes a connect whose stream became writable.
+///
+/// # Errors
+/// Why it failed. CONNREFUSED is what `ZMQ_RECONNECT_STOP_CONN_REFUSED` asks for; like every other
+/// error it may be followed by another attempt.
+pub fn connect_finish(stream: &Stream, settings: &SocketSettings) -> Result<()> {
+    if let Some(error) = stream.socket().take_error()? {
+        return Err(error.into());
+    }
+    sockopt::tune_tcp(stream.socket(), settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Accepted, Keepalive, ReadOutcome, WriteOutcome, poll_fds};
+    use super::*;
+    use std::os::fd::IntoRawFd;
+    use std::time::Duration;
+
+    fn wait(fd: RawFd, events: libc::c_short) {
+        let mut fds = [libc::pollfd { fd, events, revents: 0 }];
+        assert_eq!(poll_fds(&mut fds, Some(Duration::from_secs(10))), Ok(1));
+    }
+
+    fn accepted(listener: &Listener) -> Accepted {
+        wait(listener.as_raw_fd(), libc::POLLIN);
+        match listener.accept().unwrap() {
+            Accept::Accepted(accepted) => accepted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn connected(addr: SocketAddr, settings: &SocketSettings) -> Stream {
+        let Connecting { stream, done } = connect_start(addr, None, settings).unwrap();
+        if !done {
+            wait(stream.fd(), libc::POLLOUT);
+            connect_finish(&stream, settings).unwrap();
+        }
+        stream
+    }
+
+    #[test]
+    fn listen_connect_accept() {
+        let settings = SocketSettings {
+            keepalive: Keepalive { on: Some(true), ..Keepalive::default() },
+            maxrt: 1234,
+            tos: 8,
+            ..SocketSettings::default()
+        };
+        let listener = listen("127.0.0.1", 0, &settings).unwrap();
+        let addr = listener.local_addr().unwrap();
+        assert_eq!(listener.endpoint(), format!("tcp://127.0.0.1:{}", addr.port()));
+        assert!(matches!(listener.accept(), Ok(Accept::WouldBlock)));
+
+        let client = connected(addr, &settings);
+        let Accepted { stream: server, peer } = accepted(&listener);
+        assert_eq!(peer, Some(client.local_addr().unwrap()));
+        assert_eq!(server.peer_address().as_deref(), Some("127.0.0.1"));
+        assert_eq!(server.local_endpoint(), listener.endpoint());
+        assert_eq!(client.remote_endpoint(), listener.endpoint());
+        assert_eq!(client.local_endpoint(), server.remote_endpoint());
+        assert!(!client.is_connected_to_itself());
+        assert_eq!(server.credentials(), Err(Error::AFNOSUPPORT));
+        for stream in [&client, &server] {
+            let socket = stream.socket();
+            assert!(socket.nonblocking().unwrap() && sys::is_close_on_exec(socket.as_fd()));
+            assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(1234)));
+            assert_eq!(socket.tos_v4().unwrap(), 8);
+        }
+
+        assert_eq!(client.write_one(b"hello"), Ok(WriteOutcome::Wrote(5)));
+        wait(server.fd(), libc::POLLIN);
+        assert_eq!(server.read_into(&mut [0; 8]), Ok(ReadOutcome::Read(5)));
+        drop(client);
+        wait(server.fd(), libc::POLLIN);
+        assert_eq!(server.read_into(&mut [0; 8]), Ok(ReadOutcome::Closed));
+    }
+
+    #[test]
+    fn a_tiny_send_buffer_writes_in_parts_and_blocks() {
+        let settings =
+            SocketSettings { sndbuf: Some(4096), rcvbuf: Some(4096), ..SocketSettings::default() };
+        let listener = listen("127.0.0.1", 0, &settings).unwrap();
+        let client = connected(listener.local_addr().unwrap(), &settings);
+        let server = accepted(&listener).stream;
+
+        let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        let (mut sent, mut received) = (0, Vec::new());
+        let (mut blocked, mut parts) = (0, 0);
+        while received.len() < data.len() {
+            if sent < data.len() {
+                match client.write_one(&data[sent..]).unwrap() {
+                    WriteOutcome::Wrote(count) => {
+                        assert!(count > 0);
+                        parts += usize::from(sent + count < data.len());
+                        sent += count;
+                        continue;
+                    }
+                    WriteOutcome::WouldBlock => blocked += 1,
+                }
+            }
+            let mut buffer = [0; 8192];
+            wait(server.fd(), libc::POLLIN);
+            if let ReadOutcome::Read(count) = server.read_into(&mut buffer).unwrap() {
+                received.extend_from_slice(&buffer[..count]);
+            }
+        }
+        assert!(blocked > 0 && parts > 0);
+        assert!(received == data);
+    }
+
+    #[test]
+    fn a_port_in_use_and_an_address_of_somebody_else() {
+        let settings = SocketSettings::default();
+        let listener = listen("*", 0, &settings).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listener.endpoint(), format!("tcp://0.0.0.0:{port}"));
+        assert_eq!(listen("*", port, &settings).unwrap_err(), Error::ADDRINUSE);
+        assert_eq!(listen("192.0.2.1", 0, &settings).unwrap_err(), Error::ADDRNOTAVAIL);
+        assert_eq!(listen("no such host", 0, &settings).unwrap_err(), Error::NODEV);
+        assert_eq!(listen("::1", 0, &settings).unwrap_err(), Error::NODEV);
+
+        // A connection that the listener's end closed first keeps the port for a while.
+        let client = connected(format!("127.0.0.1:{port}").parse().unwrap(), &settings);
+        drop(accepted(&listener));
+        drop((listener, client));
+        listen("*", port, &settings).unwrap();
+    }
+
+    #[test]
+    fn an_ipv6_listener_takes_ipv4_connections() {
+        if !sys::ipv6_supported() {
+            return;
+        }
+        let settings = SocketSettings { ipv6: true, ..SocketSettings::default() };
+        let listener = listen("*", 0, &settings).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listener.endpoint(), format!("tcp://[::]:{port}"));
+        let addr = format!("127.0.0.1:{port}").parse().unwrap();
+        let _client = connected(addr, &SocketSettings::default());
+        let server = accepted(&listener).stream;
+        assert_eq!(server.peer_address().as_deref(), Some("::ffff:127.0.0.1"));
+    }
+
+    #[test]
+    fn nobody_listens() {
+        let settings = SocketSettings::default();
+        let listener = listen("lo", 0, &settings).unwrap();
+        let addr = listener.local_addr().unwrap();
+        drop(listener);
+        let result =
+            connect_start(addr, None, &settings).and_then(|Connecting { stream, done }| {
+                assert!(!done);
+                wait(stream.fd(), libc::POLLOUT);
+                connect_finish(&stream, &settings)
+            });
+        assert_eq!(result, Err(Error::CONNREFUSED));
+    }
+
+    #[test]
+    fn a_source_address() {
+        let settings = SocketSettings::default();
+        let listener = listen("127.0.0.1", 0, &settings).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let source = host::resolve_local("127.0.0.2", 0, false, Dns::Forbidden).unwrap();
+        let connecting = connect_start(addr, Some(source), &settings).unwrap();
+        let Accepted { peer, .. } = accepted(&listener);
+        assert_eq!(peer.unwrap().ip(), source.ip());
+        drop(connecting);
+
+        let foreign = "192.0.2.1:0".parse().unwrap();
+        let error = connect_start(addr, Some(foreign), &settings).unwrap_err();
+        assert_eq!(error, Error::ADDRNOTAVAIL);
+    }
+
+    #[test]
+    fn a_connection_to_itself() {
+        let settings = SocketSettings::default();
+        let listener = listen("127.0.0.1", 0, &settings).unwrap();
+        let addr = listener.local_addr().unwrap();
+        drop(listener);
+        let Connecting { stream, .. } = connect_start(addr, Some(addr), &settings).unwrap();
+        wait(stream.fd(), libc::POLLOUT);
+        connect_finish(&stream, &settings).unwrap();
+        assert!(stream.is_connected_to_itself());
+    }
+
+    #[test]
+    fn a_descriptor_of_the_application() {
+        let made = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = made.local_addr().unwrap();
+        let settings =
+            SocketSettings { use_fd: Some(made.into_raw_fd()), ..SocketSettings::default() };
+        let listener = listen("ignored", 1, &settings).unwrap();
+        assert_eq!(listener.endpoint(), format!("tcp://{addr}"));
+        let _client = connected(addr, &SocketSettings::default());
+        accepted(&listener);
+
+        let settings = SocketSettings { use_fd: Some(-5), ..SocketSettings::default() };
+        assert_eq!(listen("*", 0, &settings).unwrap_err(), Error::BADF);
+    }
+}
