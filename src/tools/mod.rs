@@ -1,1 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
+//! What `zmq.h` offers beside sockets and messages.
+
+#![deny(unsafe_code)]
+
+pub mod atomic_counter;
+pub mod curve_keys;
+pub mod stopwatch;
+pub mod threads;
+pub mod timers;
+pub mod z85;

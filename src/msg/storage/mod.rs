@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The memory of a message; the one place of this module with unsafe code.
+//! The memory of a message. This folder is the one place of `msg` with unsafe code.
 //!
 //! Layout on 64-bit systems, in bytes:
 //!
@@ -22,24 +22,30 @@
 //! - A block belongs to one message until [`Msg::share`] sets the flag SHARED on both sides; only
 //!   then is it counted. The flag stays set even when one message is left.
 
+mod block;
+mod builder;
+mod group;
+
 use std::ffi::{c_char, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit, size_of};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::{fmt, slice};
 
+use self::block::{Block, assume_written};
+use self::group::Group;
 use super::Metadata;
 use crate::errno::{Error, Result};
+
+pub use self::builder::MsgBuilder;
+pub use self::group::GROUP_MAX;
 
 /// Gives a buffer back to the application (`zmq_free_fn`).
 pub type FreeFn = unsafe extern "C" fn(data: *mut c_void, hint: *mut c_void);
 
 /// Content of up to this many bytes is kept in the message itself.
 pub const INLINE_CAPACITY: usize = 64 - size_of::<usize>() - 3 - size_of::<u32>() - 16;
-
-/// The length of the longest group; what is longer is cut.
-pub const GROUP_MAX: usize = 255;
 
 /// A message: the memory of `zmq_msg_t`.
 #[repr(C, align(8))]
@@ -75,47 +81,6 @@ struct Outside {
     block: NonNull<Block>,
 }
 
-/// The head of a heap message's allocation, with the content behind it; or all there is of an
-/// external message's allocation. Allocated with `malloc`, so that a failure is an error.
-#[repr(C, align(16))]
-struct Block {
-    /// Counts the messages only while they are marked SHARED.
-    references: AtomicUsize,
-    /// What gives the buffer of an external message back, and its arguments.
-    free: Option<FreeFn>,
-    data: *mut c_void,
-    hint: *mut c_void,
-}
-
-#[repr(C)]
-union Group {
-    short: ShortGroup,
-    long: LongGroup,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct ShortGroup {
-    /// Or `LONG_GROUP`.
-    len: u8,
-    /// Filled up with NULs.
-    text: [u8; GROUP_INLINE + 1],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct LongGroup {
-    mark: u8,
-    block: NonNull<GroupBlock>,
-}
-
-/// The head of a long group's allocation; its bytes and a NUL follow.
-#[repr(C)]
-struct GroupBlock {
-    references: AtomicUsize,
-    len: usize,
-}
-
 // What `kind` may be. Zero must not be among them.
 const INLINE: u8 = 101;
 const HEAP: u8 = 102;
@@ -126,9 +91,6 @@ const CONSTANT: u8 = 104;
 const MORE: u8 = 1;
 const COMMAND: u8 = 2;
 const SHARED: u8 = 128;
-
-const GROUP_INLINE: usize = 14;
-const LONG_GROUP: u8 = 255;
 
 const _: () = {
     assert!(size_of::<Msg>() == 64 && align_of::<Msg>() == 8);
@@ -547,290 +509,5 @@ impl fmt::Debug for Msg {
             fields.field("group", &format_args!("{}", self.group().escape_ascii()));
         }
         fields.finish_non_exhaustive()
-    }
-}
-
-impl Block {
-    /// A block with `size` bytes of content, not written yet.
-    #[inline]
-    fn allocate(size: usize) -> Result<NonNull<Block>> {
-        let total = Block::total(size)?;
-        // SAFETY: malloc has no preconditions.
-        let block = NonNull::new(unsafe { libc::malloc(total) }).ok_or(Error::NOMEM)?.cast();
-        let empty = Block {
-            references: AtomicUsize::new(1),
-            free: None,
-            data: ptr::null_mut(),
-            hint: ptr::null_mut(),
-        };
-        // SAFETY: malloc gave at least size_of::<Block>() bytes, aligned for any C type.
-        unsafe { block.write(empty) };
-        Ok(block)
-    }
-
-    /// Changes the content of a block that nobody shares to `size` bytes; on failure it stays as it
-    /// was.
-    ///
-    /// # Safety
-    /// `block` is a heap message's, not shared, and not used any more on success.
-    unsafe fn reallocate(block: NonNull<Block>, size: usize) -> Result<NonNull<Block>> {
-        let total = Block::total(size)?;
-        // SAFETY: blocks come from malloc.
-        let moved = unsafe { libc::realloc(block.as_ptr().cast(), total) };
-        NonNull::new(moved.cast()).ok_or(Error::NOMEM)
-    }
-
-    /// The bytes to allocate for a content of `size`. No object may be larger than isize::MAX.
-    fn total(size: usize) -> Result<usize> {
-        match size.checked_add(size_of::<Block>()) {
-            Some(total) if isize::try_from(total).is_ok() => Ok(total),
-            _ => Err(Error::NOMEM),
-        }
-    }
-
-    /// Where the content of a heap message's block is.
-    #[inline]
-    fn content(block: NonNull<Block>) -> *mut u8 {
-        block.as_ptr().cast::<u8>().wrapping_add(size_of::<Block>())
-    }
-
-    /// Gives up one message's reference; the last one frees the block and gives an external buffer
-    /// back.
-    ///
-    /// # Safety
-    /// `block` is alive, `shared` is its message's flag, and the message does not use it again.
-    #[inline]
-    unsafe fn release(block: NonNull<Block>, shared: bool) {
-        if shared {
-            // SAFETY: the block is alive as long as the caller's reference is counted.
-            let references = unsafe { &block.as_ref().references };
-            // A count of one is only ours to change, so it needs no read-modify-write.
-            if references.load(Ordering::Acquire) != 1 {
-                if references.fetch_sub(1, Ordering::Release) != 1 {
-                    return;
-                }
-                fence(Ordering::Acquire);
-            }
-        }
-        // SAFETY: nobody else has a reference; blocks come from malloc; the buffer is given back
-        // here only, once.
-        unsafe {
-            let (free, data, hint) = {
-                let block = block.as_ref();
-                (block.free, block.data, block.hint)
-            };
-            libc::free(block.as_ptr().cast());
-            if let Some(free) = free {
-                free(data, hint);
-            }
-        }
-    }
-}
-
-impl Group {
-    const EMPTY: Group = Group { short: ShortGroup { len: 0, text: [0; GROUP_INLINE + 1] } };
-
-    fn new(group: &[u8]) -> Result<Group> {
-        let group = &group[..group.len().min(GROUP_MAX)];
-        let group = match group.iter().position(|&byte| byte == 0) {
-            Some(end) => &group[..end],
-            None => group,
-        };
-        let len = group.len();
-        if len <= GROUP_INLINE {
-            let mut text = [0; GROUP_INLINE + 1];
-            text[..len].copy_from_slice(group);
-            return Ok(Group { short: ShortGroup { len: len as u8, text } });
-        }
-        // SAFETY: malloc has no preconditions.
-        let memory = unsafe { libc::malloc(size_of::<GroupBlock>() + len + 1) };
-        let block = NonNull::new(memory).ok_or(Error::NOMEM)?.cast::<GroupBlock>();
-        // SAFETY: the new memory has room for the head, the bytes and the NUL.
-        unsafe {
-            block.write(GroupBlock { references: AtomicUsize::new(1), len });
-            let text = block.as_ptr().add(1).cast::<u8>();
-            ptr::copy_nonoverlapping(group.as_ptr(), text, len);
-            text.add(len).write(0);
-        }
-        Ok(Group { long: LongGroup { mark: LONG_GROUP, block } })
-    }
-
-    #[inline]
-    fn mark(&self) -> u8 {
-        // SAFETY: both variants begin with this byte.
-        unsafe { self.short.len }
-    }
-
-    #[inline]
-    fn is_long(&self) -> bool {
-        self.mark() == LONG_GROUP
-    }
-
-    fn long(&self) -> Option<&GroupBlock> {
-        if !self.is_long() {
-            return None;
-        }
-        // SAFETY: the mark says which variant this is; the block is alive while it is referred to.
-        Some(unsafe { self.long.block.as_ref() })
-    }
-
-    fn as_ptr(&self) -> *const u8 {
-        if self.is_long() {
-            // SAFETY: the mark says which variant this is; the text follows the head.
-            unsafe { self.long.block.as_ptr().add(1).cast::<u8>() }
-        } else {
-            // SAFETY: the mark says which variant this is.
-            unsafe { self.short.text.as_ptr() }
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        let len = self.long().map_or(self.mark().into(), |block| block.len);
-        // SAFETY: either variant has `len` bytes at this place.
-        unsafe { slice::from_raw_parts(self.as_ptr(), len) }
-    }
-
-    fn add_reference(&self) {
-        if let Some(block) = self.long() {
-            block.references.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Gives the group up and leaves an empty one.
-    #[inline]
-    fn release(&mut self) {
-        let Some(block) = self.long() else { return };
-        if block.references.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
-            // SAFETY: nobody else refers to the block; it comes from malloc.
-            unsafe { libc::free(self.long.block.as_ptr().cast()) };
-        }
-        *self = Group::EMPTY;
-    }
-}
-
-/// Tells the compiler that memory just allocated holds values, whatever they are: it belongs to C
-/// code from now on, which may send it without having written all of it.
-///
-/// # Safety
-/// `data` is writable for `len` bytes.
-#[inline]
-unsafe fn assume_written(data: *mut u8, len: usize) {
-    // SAFETY: writes nothing. To the compiler it is a piece of code that may have written to all
-    // memory reachable by `data`, with whatever values it finds there later.
-    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-    unsafe {
-        let _ = len;
-        std::arch::asm!("/* {0} */", in(reg) data, options(nostack, preserves_flags));
-    }
-    // SAFETY: by the caller's promise.
-    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
-    unsafe {
-        data.write_bytes(0, len);
-    }
-}
-
-/// A message that is received piece by piece. Its memory grows with the bytes that have come, so
-/// that a peer's claim of a great length costs nothing.
-#[derive(Debug)]
-pub struct MsgBuilder {
-    /// What there is so far: an inline message, or one on the heap that nobody shares.
-    msg: Msg,
-    /// How many bytes the memory of `msg` has room for.
-    capacity: usize,
-    total: usize,
-}
-
-/// What a builder allocates at first.
-const FIRST_CAPACITY: usize = 64 * 1024;
-
-impl MsgBuilder {
-    /// A builder of a message of `total` bytes. Fails with ENOMEM, also when no memory could ever
-    /// have that size.
-    pub fn new(total: usize) -> Result<MsgBuilder> {
-        if total <= INLINE_CAPACITY {
-            return Ok(MsgBuilder { msg: Msg::new(), capacity: INLINE_CAPACITY, total });
-        }
-        Block::total(total)?;
-        let capacity = total.min(FIRST_CAPACITY);
-        let block = Block::allocate(capacity)?;
-        let msg = Msg::with_outside(HEAP, Block::content(block), 0, block);
-        Ok(MsgBuilder { msg, capacity, total })
-    }
-
-    /// Memory for what comes next: at least one byte until the message is full, at most `limit` and
-    /// at most what remains. Fails with ENOMEM.
-    pub fn spare(&mut self, limit: usize) -> Result<&mut [MaybeUninit<u8>]> {
-        let filled = self.msg.len();
-        if filled == self.capacity && !self.is_full() {
-            self.reserve(filled + 1)?;
-        }
-        let room = self.capacity.min(self.total) - filled;
-        let start = self.msg.as_mut_ptr().wrapping_add(filled).cast();
-        // SAFETY: the memory has `capacity` bytes, of which those from `filled` on are unused.
-        Ok(unsafe { slice::from_raw_parts_mut(start, room.min(limit)) })
-    }
-
-    /// Counts `n` bytes as received.
-    ///
-    /// # Safety
-    /// The first `n` bytes of what the last call of [`MsgBuilder::spare`] returned are written.
-    pub unsafe fn advance(&mut self, n: usize) {
-        let filled = self.msg.len() + n;
-        debug_assert!(filled <= self.capacity.min(self.total));
-        if self.msg.kind == INLINE {
-            self.msg.inline_len = filled as u8;
-        } else {
-            self.msg.body.outside.len = filled;
-        }
-    }
-
-    /// Appends a copy of `bytes`. Fails with ENOMEM, and with EMSGSIZE when they are more than
-    /// remain; the builder is then as before.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let filled = self.msg.len();
-        if bytes.len() > self.remaining() {
-            return Err(Error::MSGSIZE);
-        }
-        if bytes.len() > self.capacity - filled {
-            self.reserve(filled + bytes.len())?;
-        }
-        // SAFETY: there is room for the bytes behind those that are filled; they are written before
-        // they are counted; what the caller has does not overlap with the builder's memory.
-        unsafe {
-            let start = self.msg.as_mut_ptr().add(filled);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
-            self.advance(bytes.len());
-        }
-        Ok(())
-    }
-
-    /// How many bytes are still to come.
-    pub fn remaining(&self) -> usize {
-        self.total - self.msg.len()
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.remaining() == 0
-    }
-
-    /// The message, with the bytes received so far.
-    pub fn finish(self) -> Msg {
-        self.msg
-    }
-
-    /// Makes room for `needed` bytes, by doubling, no further than to the total.
-    fn reserve(&mut self, needed: usize) -> Result<()> {
-        let capacity = self.capacity.saturating_mul(2).max(needed).min(self.total);
-        let Some(block) = self.msg.block() else { return Err(Error::MSGSIZE) };
-        // SAFETY: the block is a heap message's, and shared with nobody before `finish`; the
-        // message refers to the new one from here on.
-        unsafe {
-            let block = Block::reallocate(block, capacity)?;
-            self.msg.body.outside.block = block;
-            self.msg.body.outside.data = Block::content(block);
-        }
-        self.capacity = capacity;
-        Ok(())
     }
 }

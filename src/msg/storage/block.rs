@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The allocation behind a heap or external message.
+
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use super::FreeFn;
+use crate::errno::{Error, Result};
+
+/// The head of a heap message's allocation, with the content behind it; or all there is of an
+/// external message's allocation. Allocated with `malloc`, so that a failure is an error.
+#[repr(C, align(16))]
+pub(super) struct Block {
+    /// Counts the messages only while they are marked SHARED.
+    pub(super) references: AtomicUsize,
+    /// What gives the buffer of an external message back, and its arguments.
+    pub(super) free: Option<FreeFn>,
+    pub(super) data: *mut c_void,
+    pub(super) hint: *mut c_void,
+}
+
+impl Block {
+    /// A block with `size` bytes of content, not written yet.
+    #[inline]
+    pub(super) fn allocate(size: usize) -> Result<NonNull<Block>> {
+        let total = Block::total(size)?;
+        // SAFETY: malloc has no preconditions.
+        let block = NonNull::new(unsafe { libc::malloc(total) }).ok_or(Error::NOMEM)?.cast();
+        let empty = Block {
+            references: AtomicUsize::new(1),
+            free: None,
+            data: ptr::null_mut(),
+            hint: ptr::null_mut(),
+        };
+        // SAFETY: malloc gave at least size_of::<Block>() bytes, aligned for any C type.
+        unsafe { block.write(empty) };
+        Ok(block)
+    }
+
+    /// Changes the content of a block that nobody shares to `size` bytes; on failure it stays as it
+    /// was.
+    ///
+    /// # Safety
+    /// `block` is a heap message's, not shared, and not used any more on success.
+    pub(super) unsafe fn reallocate(block: NonNull<Block>, size: usize) -> Result<NonNull<Block>> {
+        let total = Block::total(size)?;
+        // SAFETY: blocks come from malloc.
+        let moved = unsafe { libc::realloc(block.as_ptr().cast(), total) };
+        NonNull::new(moved.cast()).ok_or(Error::NOMEM)
+    }
+
+    /// The bytes to allocate for a content of `size`. No object may be larger than isize::MAX.
+    pub(super) fn total(size: usize) -> Result<usize> {
+        match size.checked_add(size_of::<Block>()) {
+            Some(total) if isize::try_from(total).is_ok() => Ok(total),
+            _ => Err(Error::NOMEM),
+        }
+    }
+
+    /// Where the content of a heap message's block is.
+    #[inline]
+    pub(super) fn content(block: NonNull<Block>) -> *mut u8 {
+        block.as_ptr().cast::<u8>().wrapping_add(size_of::<Block>())
+    }
+
+    /// Gives up one message's reference; the last one frees the block and gives an external buffer
+    /// back.
+    ///
+    /// # Safety
+    /// `block` is alive, `shared` is its message's flag, and the message does not use it again.
+    #[inline]
+    pub(super) unsafe fn release(block: NonNull<Block>, shared: bool) {
+        if shared {
+            // SAFETY: the block is alive as long as the caller's reference is counted.
+            let references = unsafe { &block.as_ref().references };
+            // A count of one is only ours to change, so it needs no read-modify-write.
+            if references.load(Ordering::Acquire) != 1 {
+                if references.fetch_sub(1, Ordering::Release) != 1 {
+                    return;
+                }
+                fence(Ordering::Acquire);
+            }
+        }
+        // SAFETY: nobody else has a reference; blocks come from malloc; the buffer is given back
+        // here only, once.
+        unsafe {
+            let (free, data, hint) = {
+                let block = block.as_ref();
+                (block.free, block.data, block.hint)
+            };
+            libc::free(block.as_ptr().cast());
+            if let Some(free) = free {
+                free(data, hint);
+            }
+        }
+    }
+}
+
+/// Tells the compiler that memory just allocated holds values, whatever they are: it belongs to C
+/// code from now on, which may send it without having written all of it.
+///
+/// # Safety
+/// `data` is writable for `len` bytes.
+#[inline]
+pub(super) unsafe fn assume_written(data: *mut u8, len: usize) {
+    // SAFETY: writes nothing. To the compiler it is a piece of code that may have written to all
+    // memory reachable by `data`, with whatever values it finds there later.
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    unsafe {
+        let _ = len;
+        std::arch::asm!("/* {0} */", in(reg) data, options(nostack, preserves_flags));
+    }
+    // SAFETY: by the caller's promise.
+    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+    unsafe {
+        data.write_bytes(0, len);
+    }
+}
