@@ -231,18 +231,14 @@ mod model {
             });
             let mut next = 0;
             while next < 3 {
-                match reader.frame() {
-                    Some(frame) => {
-                        assert_eq!(frame.body, [next, next]);
-                        reader.skip();
-                        next += 1;
+                if let Some(frame) = reader.frame() {
+                    assert_eq!(frame.body, [next, next]);
+                    reader.skip();
+                    next += 1;
+                } else if reader.sleep() {
+                    while !woken.swap(false, Ordering::AcqRel) {
+                        loom::thread::yield_now();
                     }
-                    None if reader.sleep() => {
-                        while !woken.swap(false, Ordering::AcqRel) {
-                            loom::thread::yield_now();
-                        }
-                    }
-                    None => {}
                 }
             }
             drop(producer.join().unwrap());
