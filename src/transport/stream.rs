@@ -17,6 +17,7 @@ use socket2::{MaybeUninitSlice, SockAddr, Socket};
 use super::ipc::{self, Credentials};
 use super::{host, sys};
 use crate::errno::{Error, Result};
+use crate::msg::MsgBuilder;
 
 /// As many buffers as one gather write takes (`IOV_MAX`); those beyond wait for the next attempt.
 const MAX_BUFFERS: usize = 1024;
@@ -117,6 +118,23 @@ impl Stream {
         }
         let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
         attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
+    }
+
+    /// Reads the rest of a large body into its own memory, and what follows it into `rest`.
+    /// Returns beside the outcome how many of the bytes lie in `rest`.
+    pub fn read_message(
+        &self,
+        body: &mut MsgBuilder,
+        rest: &mut [u8],
+    ) -> Result<(ReadOutcome, usize)> {
+        let mut surplus = 0;
+        let outcome = attempt_read(|| {
+            let (read, more) = sys::read_message(self.as_fd(), body, rest)
+                .map_err(|error| io::Error::from_raw_os_error(error.raw()))??;
+            surplus = more;
+            Ok(read)
+        })?;
+        Ok((outcome, surplus))
     }
 
     /// [`read_some`](Stream::read_some) into memory that is initialised already.
