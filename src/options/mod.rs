@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 mod context;
 mod filter;
 mod key;
-mod numbers;
+pub(crate) mod numbers;
 pub mod table;
 #[cfg(test)]
 mod tests;
