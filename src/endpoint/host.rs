@@ -2,6 +2,7 @@
 //! The "host:port" that tcp, ws, udp and their relatives have in common.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::errno::{Error, Result};
@@ -84,6 +85,29 @@ impl Host {
     }
 }
 
+/// As it would be written: `*`, "127.0.0.1", "\[fe80::1%eth0\]", "name".
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Any => f.write_str("*"),
+            Host::V4(addr) => addr.fmt(f),
+            Host::V6 { addr, zone: None } => write!(f, "[{addr}]"),
+            Host::V6 { addr, zone: Some(zone) } => write!(f, "[{addr}%{zone}]"),
+            Host::Name { name, zone: None } => f.write_str(name),
+            Host::Name { name, zone: Some(zone) } => write!(f, "{name}%{zone}"),
+        }
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Zone::Index(index) => index.fmt(f),
+            Zone::Name(name) => f.write_str(name),
+        }
+    }
+}
+
 impl Zone {
     fn parse(text: &[u8]) -> Result<Zone> {
         if text.first().is_some_and(u8::is_ascii_alphabetic) {
@@ -157,6 +181,15 @@ mod tests {
             assert_eq!(Host::parse(text.as_bytes(), Wildcards::Allowed), Ok(host), "{text:?}");
         }
         assert_eq!(Host::parse(b"*", Wildcards::Refused), Ok(name("*")));
+    }
+
+    #[test]
+    fn hosts_are_written_as_they_were_read() {
+        for text in ["*", "127.0.0.1", "[::1]", "[fe80::1%eth0]", "[fe80::1%3]", "localhost%lo", ""]
+        {
+            let host = Host::parse(text.as_bytes(), Wildcards::Allowed).unwrap();
+            assert_eq!(host.to_string(), text);
+        }
     }
 
     #[test]

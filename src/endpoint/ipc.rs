@@ -2,8 +2,8 @@
 //! Addresses of ipc: a path, or "@name" in the abstract namespace. Man pages: zmq_ipc(7), unix(7).
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use crate::errno::{Error, Result};
@@ -33,12 +33,17 @@ impl IpcAddress {
         }
     }
 
+    /// The address as written: a path, or "@name".
+    pub fn text(&self) -> OsString {
+        match self {
+            IpcAddress::Path(path) => path.clone().into_os_string(),
+            IpcAddress::Abstract(name) => OsString::from_vec([b"@", name.as_slice()].concat()),
+        }
+    }
+
     /// The endpoint as `ZMQ_LAST_ENDPOINT` shows it: "ipc://path" or "ipc://@name".
     pub fn endpoint(&self) -> Vec<u8> {
-        match self {
-            IpcAddress::Path(path) => [b"ipc://", path.as_os_str().as_bytes()].concat(),
-            IpcAddress::Abstract(name) => [b"ipc://@", name.as_slice()].concat(),
-        }
+        [b"ipc://", self.text().as_bytes()].concat()
     }
 }
 
@@ -56,6 +61,14 @@ impl IpcBind {
             return Ok(IpcBind::Wildcard);
         }
         IpcAddress::parse(address).map(IpcBind::At)
+    }
+
+    /// The address as written, or `*`.
+    pub fn text(&self) -> OsString {
+        match self {
+            IpcBind::At(address) => address.text(),
+            IpcBind::Wildcard => "*".into(),
+        }
     }
 }
 

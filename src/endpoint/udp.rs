@@ -45,9 +45,10 @@ impl UdpAddress {
             None => None,
         };
         let (host, port) = parse_host_port(address, wildcards)?;
-        if let Some(interface) = &interface
-            && (interface.is_multicast() == Some(true) || host.is_multicast() == Some(false))
-        {
+        let unsuitable = |interface: &Host| {
+            interface.is_multicast() == Some(true) || host.is_multicast() == Some(false)
+        };
+        if interface.as_ref().is_some_and(unsuitable) {
             return Err(Error::INVAL);
         }
         Ok(UdpAddress { interface, host, port, text: text.to_vec() })

@@ -2,7 +2,6 @@
 //! Who may connect: `ZMQ_TCP_ACCEPT_FILTER` and the `ZMQ_IPC_FILTER_*` options.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::text::{ip_literal, leading_int};
@@ -83,36 +82,20 @@ fn without_zone(address: &[u8]) -> Result<&[u8]> {
     }
 }
 
-/// The process at the other end of an ipc connection (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerCredentials {
-    pub uid: u32,
-    pub gid: u32,
-    pub pid: i32,
-}
-
-/// The `ZMQ_IPC_FILTER_*` lists; a peer in any of them may connect.
+/// The `ZMQ_IPC_FILTER_*` lists, each value in them once. A peer in any of them may connect; while
+/// all are empty, everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpcFilters {
-    pub uids: BTreeSet<u32>,
-    pub gids: BTreeSet<u32>,
-    pub pids: BTreeSet<i32>,
+    pub uids: Vec<u32>,
+    /// A peer is in this list by its primary group or as a listed member.
+    pub gids: Vec<u32>,
+    pub pids: Vec<i32>,
 }
 
 impl IpcFilters {
-    /// True while nothing filters: then everybody may connect, and nobody need ask who it is.
+    /// Whether nothing filters, so nobody need ask who the peer is.
     pub fn is_empty(&self) -> bool {
         self.uids.is_empty() && self.gids.is_empty() && self.pids.is_empty()
-    }
-
-    /// Whether this peer may connect. `is_member` tells whether the peer's user is listed as a
-    /// member of a group; it is asked last, for it reads the group database.
-    pub fn matches(&self, peer: PeerCredentials, is_member: impl FnMut(u32) -> bool) -> bool {
-        self.is_empty()
-            || self.uids.contains(&peer.uid)
-            || self.gids.contains(&peer.gid)
-            || self.pids.contains(&peer.pid)
-            || self.gids.iter().copied().any(is_member)
     }
 }
 
@@ -181,23 +164,5 @@ mod tests {
         assert!(!matches("127.0.0.2", true, "::ffff:127.0.0.1"));
         assert!(matches("127.0.0.0/104", true, "::ffff:127.9.9.9"));
         assert!(!matches("127.0.0.0/104", true, "::ffff:126.9.9.9"));
-    }
-
-    #[test]
-    fn ipc_lists() {
-        let peer = PeerCredentials { uid: 10, gid: 20, pid: 30 };
-        let nobody = |_| false;
-        let mut filters = IpcFilters::default();
-        assert!(filters.matches(peer, nobody));
-        filters.uids.insert(11);
-        assert!(!filters.matches(peer, nobody));
-        filters.pids.insert(30);
-        assert!(filters.matches(peer, nobody));
-        filters.pids.clear();
-        filters.gids.insert(21);
-        assert!(!filters.matches(peer, nobody));
-        assert!(filters.matches(peer, |gid| gid == 21));
-        filters.uids.insert(10);
-        assert!(filters.matches(peer, nobody));
     }
 }

@@ -27,7 +27,7 @@ pub mod text;
 pub mod value;
 
 pub use context::ContextOptions;
-pub use filter::{IpcFilters, PeerCredentials, TcpAcceptFilter};
+pub use filter::{IpcFilters, TcpAcceptFilter};
 pub use key::Key;
 
 use crate::errno::{Error, Result};

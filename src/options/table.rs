@@ -177,7 +177,10 @@ macro_rules! ipc_filter {
                 if value.is_empty() {
                     o.ipc_filters.$list.clear();
                 } else {
-                    o.ipc_filters.$list.insert(<$id>::from_ne_bytes(parse_array(value)?));
+                    let id = <$id>::from_ne_bytes(parse_array(value)?);
+                    if !o.ipc_filters.$list.contains(&id) {
+                        o.ipc_filters.$list.push(id);
+                    }
                 }
                 Ok(())
             },
@@ -186,7 +189,8 @@ macro_rules! ipc_filter {
     };
 }
 
-/// A name or password of PLAIN, which makes the socket a PLAIN client; NULL leaves PLAIN.
+/// A name or password of PLAIN, which makes the socket a PLAIN client; a NULL pointer turns back to
+/// the mechanism NULL and keeps the name.
 macro_rules! plain {
     ($field:ident) => {
         Rule::Bytes {
@@ -207,7 +211,7 @@ macro_rules! plain {
     };
 }
 
-/// The role of server under a mechanism; 0 leaves the mechanism.
+/// The role of server under a mechanism; 0 turns back to the mechanism NULL.
 macro_rules! server {
     ($mechanism:ident) => {
         Rule::Int {
@@ -474,7 +478,8 @@ impl Row {
                     Empty::NullClears => null,
                     Empty::Clears => true,
                 };
-                if !valid.contains(&value.len()) && !(value.is_empty() && clears) {
+                let fits = valid.contains(&value.len()) || value.is_empty() && clears;
+                if !fits {
                     return Err(Error::INVAL);
                 }
                 set(options, value)?;

@@ -419,12 +419,15 @@ fn accept_filters_add_up_until_cleared() {
 
     for number in [ZMQ_IPC_FILTER_UID, ZMQ_IPC_FILTER_GID, ZMQ_IPC_FILTER_PID] {
         set_int(&mut options, number, 5).unwrap();
-        set_int(&mut options, number, 6).unwrap();
+        set_int(&mut options, number, -6).unwrap();
+        set_int(&mut options, number, 5).unwrap();
     }
     let filters = &options.ipc_filters;
-    assert_eq!((filters.uids.len(), filters.gids.len(), filters.pids.len()), (2, 2, 2));
+    assert_eq!(filters.uids, [5, -6i32 as u32]);
+    assert_eq!(filters.gids, filters.uids);
+    assert_eq!(filters.pids, [5, -6]);
     options.set(ZMQ_IPC_FILTER_GID, &[], true).unwrap();
-    assert!(options.ipc_filters.gids.is_empty() && !options.ipc_filters.uids.is_empty());
+    assert!(options.ipc_filters.gids.is_empty() && !options.ipc_filters.is_empty());
 }
 
 #[test]
