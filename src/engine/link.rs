@@ -13,9 +13,10 @@ use crate::msg::Metadata;
 use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
+use crate::zmtp::error::FailureClass;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Writes a caller makes on one call.
@@ -29,17 +30,7 @@ const STREAM_GAP: Duration = Duration::from_micros(2);
 /// ...once there were so many in a row.
 const STREAM_STREAK: u32 = 2;
 
-/// How a connection ended (reference: failure classes of libzmq's engines).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FailureClass {
-    /// End of stream, reset, refused: connect again.
-    Connection,
-    /// A timer ran out: connect again.
-    Timeout,
-    /// The peer broke the protocol: do not connect again.
-    Protocol,
-}
-
+/// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failure {
     pub class: FailureClass,
@@ -96,6 +87,8 @@ pub struct Traffic {
     pub metadata: Option<Arc<Metadata>>,
     /// Bytes that arrived with the end of the handshake.
     pub leftover: Vec<u8>,
+    /// The end of the handshake that could not be sent yet.
+    pub unsent: Vec<u8>,
 }
 
 pub struct Link {
@@ -112,7 +105,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     pace: Mutex<Pace>,
     home: Arc<dyn Home>,
-    token: AtomicUsize,
+    /// The session's number at the I/O thread.
+    token: usize,
     owner: Arc<dyn Owner>,
     pipe: AtomicU64,
     place: Mutex<Option<(Arc<RxSet>, usize)>>,
@@ -131,6 +125,7 @@ impl Link {
     /// A link without a stream. `inbound` is the writing end of what the socket reads, `outbound`
     /// the reading end of what it writes.
     pub fn new(
+        token: usize,
         outbound: rope::Reader,
         outbound_latest: Option<Latest>,
         rx: Rx,
@@ -149,18 +144,13 @@ impl Link {
             commands_waiting: AtomicBool::new(false),
             pace: Mutex::new(Pace { last_end: None, streak: 0 }),
             home,
-            token: AtomicUsize::new(usize::MAX),
+            token,
             owner,
             pipe: AtomicU64::new(PipeId::NONE.to_raw()),
             place: Mutex::new(None),
             traffic: AtomicU64::new(0),
             pipe_closed: AtomicBool::new(false),
         }
-    }
-
-    /// The number under which the I/O thread knows this link.
-    pub fn set_token(&self, token: usize) {
-        self.token.store(token, Ordering::Release);
     }
 
     pub fn set_pipe(&self, pipe: PipeId) {
@@ -305,7 +295,7 @@ impl Link {
             rx.preload(&traffic.leftover)?;
         }
         self.take_output();
-        self.tx.lock().attach(traffic.stream, traffic.encoder);
+        self.tx.lock().attach(traffic.stream, traffic.encoder, traffic.unsent);
         self.blocked.store(false, Ordering::Release);
         self.ownership.io_keep();
         Ok(())
@@ -324,6 +314,18 @@ impl Link {
         self.commands_waiting.store(false, Ordering::Release);
         self.ownership.io_keep();
         self.rx.lock().detach();
+    }
+
+    /// Gives the socket a frame that did not come over the wire.
+    pub fn inject(&self, flags: u8, body: &[u8]) {
+        if self.rx.lock().inject(flags, body) {
+            self.owner.readable(self.pipe());
+        }
+    }
+
+    /// Changes the high-water mark for what is received.
+    pub fn set_receive_limit(&self, limit: u64) {
+        self.rx.lock().set_limit(limit);
     }
 
     /// Closes the inbound side for good: once the socket has read what is there, its pipe ends.
@@ -402,7 +404,7 @@ impl Link {
     }
 
     fn request(&self, request: Request) {
-        self.home.request(self.token.load(Ordering::Acquire), request);
+        self.home.request(self.token, request);
     }
 }
 

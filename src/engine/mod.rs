@@ -19,8 +19,9 @@ mod tx_ownership;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use link::{Failure, FailureClass, Home, Link, Owner, Request, Traffic};
-pub use rx::{ReadEnd, Rx};
+pub use crate::zmtp::error::FailureClass;
+pub use link::{Failure, Home, Link, Owner, Request, Traffic};
+pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};
 pub use rx_set::{RxSet, Watch};
 pub use tx::{Counters, Progress, Tx};

@@ -138,10 +138,10 @@ impl Rx {
         Ok(())
     }
 
-    /// Appends a part that did not come over the wire: an empty one tells a STREAM socket that its
+    /// Appends a frame that did not come over the wire: an empty one tells a STREAM socket that its
     /// peer came or went. True: the socket's pipe was asleep.
-    pub fn inject(&mut self, body: &[u8]) -> bool {
-        self.writer.append(0, body).is_ok() && self.commit()
+    pub fn inject(&mut self, flags: u8, body: &[u8]) -> bool {
+        self.writer.append(flags, body).is_ok() && self.commit()
     }
 
     /// Forgets the stream and every message not received whole.

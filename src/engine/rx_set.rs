@@ -45,6 +45,8 @@ pub struct RxSet {
     watch: Box<dyn Watch>,
     /// Grows with every use of the claim, so that the I/O thread sees when that stops.
     uses: AtomicU64,
+    /// The I/O thread looks after the claim.
+    ticking: AtomicBool,
 }
 
 struct Inner {
@@ -81,6 +83,7 @@ impl RxSet {
             any_resumed: AtomicBool::new(false),
             watch,
             uses: AtomicU64::new(0),
+            ticking: AtomicBool::new(false),
         })
     }
 
@@ -137,7 +140,6 @@ impl RxSet {
             Claim::Claimed => {
                 self.watch.unwatch(self.fd);
                 self.uses.fetch_add(1, Ordering::Relaxed);
-                self.watch.tick();
                 true
             }
             Claim::Held => true,
@@ -147,6 +149,14 @@ impl RxSet {
 
     pub fn is_claimed(&self) -> bool {
         self.claim.is_app()
+    }
+
+    /// Keeps the claim beyond the present call; the I/O thread takes it back once it is not used.
+    #[inline]
+    pub fn keep(&self) {
+        if !self.ticking.load(Ordering::SeqCst) && !self.ticking.swap(true, Ordering::SeqCst) {
+            self.watch.tick();
+        }
     }
 
     /// Gives the set back to the I/O thread.
@@ -180,6 +190,12 @@ impl RxSet {
     }
 
     // The I/O thread's side.
+
+    /// Ends the look after the claim. False: it is in use again.
+    pub fn stop_ticking(&self) -> bool {
+        self.ticking.store(false, Ordering::SeqCst);
+        !self.claim.is_app_now() || self.ticking.swap(true, Ordering::SeqCst)
+    }
 
     /// Reads what has arrived unless a caller has the claim. True: there is more to read.
     pub fn io_read(&self) -> bool {

@@ -73,9 +73,12 @@ impl Tx {
         }
     }
 
-    pub fn attach(&mut self, stream: Arc<Stream>, encoder: Encoder) {
+    /// `first` goes out ahead of everything else.
+    pub fn attach(&mut self, stream: Arc<Stream>, encoder: Encoder, first: Vec<u8>) {
         self.stream = Some(stream);
         self.encoder = encoder;
+        self.buffer = first;
+        self.buffer_written = 0;
     }
 
     /// Forgets the stream and what was written of a message in part.
