@@ -5,9 +5,33 @@
 //! A socket type knows pipes and nothing else: no transport, thread, lock or clock. All methods
 //! are called by the socket with its lock held; none blocks. Where an operation cannot go on it
 //! answers EAGAIN, and the socket waits and calls again.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `fair_queue` | receiving: one whole message a pipe, in turn |
+//! | `load_balancer` | sending: one whole message a pipe, in turn |
+//! | `fan_out` | sending to every pipe that is marked |
+//! | `trie`, `topics`, `subscriptions` | prefixes, counted, and mapped to pipes |
+//! | `routing` | sending by the peer's routing id |
+//! | the others | one socket type each |
 
+mod dealer;
+mod fair_queue;
+mod load_balancer;
+mod pair;
+mod pipe_list;
+mod pull;
+mod push;
+#[cfg(test)]
+mod testing;
+
+use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::pipe::{Body, PipeId, Pipes, Sink};
+use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
+
+/// The pipe went away between the parts of the message: this part and the rest go nowhere. A
+/// blocking send takes this for success, one that must not block answers EAGAIN.
+pub const DROPPED: Error = Error::PIPE;
 
 /// What every socket type provides (RFC 28–31 and the man page zmq_socket(3)).
 pub trait Pattern: Send {
@@ -37,8 +61,21 @@ pub trait Pattern: Send {
         let _ = (pipes, id, routing_id);
     }
 
+    /// Whether a peer goes by this routing id (ROUTER, REP, STREAM).
+    fn knows_routing_id(&self, routing_id: &[u8]) -> bool {
+        let _ = routing_id;
+        false
+    }
+
+    /// Poll events of the peer with this routing id (`zmq_socket_get_peer_state`). EHOSTUNREACH:
+    /// there is none. ENOTSUP: the socket type does not route by id.
+    fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
+        let _ = (pipes, routing_id);
+        Err(Error::NOTSUP)
+    }
+
     /// Sends one message part. On success a [`Body::Message`] may be left empty; on an error it is
-    /// untouched. EAGAIN: nowhere to send it now. ENOTSUP: not a sending socket type.
+    /// untouched. EAGAIN: nowhere to send it now. ENOTSUP: not a sending socket type. [`DROPPED`].
     fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {
         let _ = (pipes, body, more);
         Err(Error::NOTSUP)
@@ -73,5 +110,109 @@ pub trait Pattern: Send {
     fn option(&mut self, pipes: &mut Pipes, option: i32) -> Result<i32> {
         let _ = (pipes, option);
         Err(Error::INVAL)
+    }
+}
+
+/// The socket type with this number; `None` when there is no such type.
+pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
+    Some(match socket_type {
+        ZMQ_PAIR => Box::new(pair::Pair::default()),
+        ZMQ_DEALER => Box::new(dealer::Dealer::default()),
+        ZMQ_PULL => Box::new(pull::Pull::default()),
+        ZMQ_PUSH => Box::new(push::Push::default()),
+        _ => return None,
+    })
+}
+
+/// Whether ZMQ_CONFLATE has a meaning for the socket type: (for what it sends, for what it
+/// receives). The other direction of such a pipe carries subscriptions and must stay a queue.
+pub fn supports_conflate(socket_type: i32) -> (bool, bool) {
+    match socket_type {
+        ZMQ_PUSH | ZMQ_PUB => (true, false),
+        ZMQ_PULL | ZMQ_SUB => (false, true),
+        ZMQ_DEALER => (true, true),
+        _ => (false, false),
+    }
+}
+
+/// ZMQ_LINGER of a new socket, in milliseconds; -1 waits without end. Subscriptions that were not
+/// sent are not worth waiting for.
+pub fn default_linger(socket_type: i32) -> i32 {
+    if matches!(socket_type, ZMQ_SUB | ZMQ_XSUB | ZMQ_DISH) { 0 } else { -1 }
+}
+
+/// Drops the content of a message that goes nowhere.
+fn discard(body: &mut Body<'_>) {
+    if let Body::Message(message) = body {
+        drop(message.take());
+    }
+}
+
+/// Reads and drops everything; for socket types that receive nothing.
+fn discard_inbound(pipes: &mut Pipes, id: PipeId) {
+    let Some(pipe) = pipes.get_mut(id) else { return };
+    loop {
+        match pipe.check_read() {
+            Readiness::Ready => pipe.skip(),
+            Readiness::Empty => return,
+            Readiness::Ended => break,
+        }
+    }
+    pipes.ended.push(id);
+}
+
+/// Writes an empty message, so that a ROUTER at the other end learns of this peer
+/// (ZMQ_PROBE_ROUTER).
+fn probe(pipe: &mut Pipe) {
+    if pipe.check_write() && pipe.write(&mut Body::Bytes(&[]), false).is_ok() {
+        pipe.flush();
+    }
+}
+
+/// The value of an `int` option.
+fn int_value(value: &[u8]) -> Result<i32> {
+    value.try_into().map(i32::from_ne_bytes).map_err(|_| Error::INVAL)
+}
+
+/// The value of an `int` option that is off at 0 and on above; EINVAL below.
+fn flag_value(value: &[u8]) -> Result<bool> {
+    match int_value(value)? {
+        ..0 => Err(Error::INVAL),
+        value => Ok(value != 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn option_values() {
+        for (value, expected) in [(0, Ok(false)), (1, Ok(true)), (7, Ok(true))] {
+            assert_eq!(flag_value(&i32::to_ne_bytes(value)), expected);
+        }
+        assert_eq!(flag_value(&(-1i32).to_ne_bytes()), Err(Error::INVAL));
+        assert_eq!(flag_value(&[1]), Err(Error::INVAL));
+        assert_eq!(int_value(&[0; 8]), Err(Error::INVAL));
+        assert_eq!(int_value(&(-1i32).to_ne_bytes()), Ok(-1));
+    }
+
+    #[test]
+    fn a_direction_that_does_not_exist() {
+        let mut pipes = Pipes::default();
+        let mut buffer = [0; 8];
+        for socket_type in [ZMQ_PUSH] {
+            let mut sink = Sink::Buffer { buffer: &mut buffer, length: 0, more: false };
+            let mut pattern = new(socket_type).unwrap();
+            assert_eq!(pattern.receive(&mut pipes, &mut sink), Err(Error::NOTSUP));
+            assert!(!pattern.can_receive(&mut pipes));
+        }
+        for socket_type in [ZMQ_PULL] {
+            let mut pattern = new(socket_type).unwrap();
+            let sent = pattern.send(&mut pipes, &mut Body::Bytes(b"x"), false);
+            assert_eq!(sent, Err(Error::NOTSUP));
+            assert!(!pattern.can_send(&mut pipes));
+        }
+        assert!(new(-1).is_none());
     }
 }

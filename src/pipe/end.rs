@@ -160,6 +160,8 @@ pub struct Pipe {
     pub id: PipeId,
     /// The peer's routing id, as told by the peer or chosen by this socket (ROUTER, STREAM).
     pub routing_id: Vec<u8>,
+    /// The peer has not said its routing id yet.
+    pub awaiting_identity: bool,
     /// The peer's numeric routing id (SERVER, PEER).
     pub server_id: u32,
     /// The connection was made from this side (zmq_connect).
@@ -213,6 +215,7 @@ impl Pipe {
         Pipe {
             id: PipeId::NONE,
             routing_id: Vec::new(),
+            awaiting_identity: false,
             server_id: 0,
             outgoing: false,
             fair_place: usize::MAX,
@@ -429,6 +432,15 @@ impl Pipe {
             Outgoing::Rope(writer) => self.peer.written(writer),
             Outgoing::Latest(_) => self.peer.credit(),
             Outgoing::Closed => {}
+        }
+    }
+
+    /// Whatever is written goes nowhere, now and later.
+    pub fn write_ended(&self) -> bool {
+        match &self.out {
+            Outgoing::Rope(writer) => writer.reader_gone(),
+            Outgoing::Latest(_) => false,
+            Outgoing::Closed => true,
         }
     }
 
