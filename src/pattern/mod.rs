@@ -22,6 +22,10 @@ mod pair;
 mod pipe_list;
 mod pull;
 mod push;
+mod rep;
+mod req;
+mod router;
+mod routing;
 #[cfg(test)]
 mod testing;
 
@@ -120,6 +124,9 @@ pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
         ZMQ_DEALER => Box::new(dealer::Dealer::default()),
         ZMQ_PULL => Box::new(pull::Pull::default()),
         ZMQ_PUSH => Box::new(push::Push::default()),
+        ZMQ_REQ => Box::new(req::Req::default()),
+        ZMQ_REP => Box::new(rep::Rep::default()),
+        ZMQ_ROUTER => Box::new(router::Router::default()),
         _ => return None,
     })
 }
