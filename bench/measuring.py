@@ -42,7 +42,7 @@ def placements():
 
 
 def environment_for(library_directory):
-    """The environment in which the loader takes the library in that directory; None: the system's."""
+    """The environment in which the loader takes that directory's library; None: the system's."""
     environment = dict(os.environ)
     environment.pop("LD_PRELOAD", None)
     environment.pop("LD_LIBRARY_PATH", None)

@@ -32,7 +32,8 @@ OURS, LIBZMQ = "ours", "libzmq"
 LATENCY_FLOORS = {
     ("tcp", "unpinned"): 0.35, ("tcp", "one core"): 0.6, ("tcp", "split"): 0.35,
     ("ipc", "unpinned"): 0.35, ("ipc", "one core"): 0.35, ("ipc", "split"): 0.35,
-    ("inproc", "unpinned"): 0.3, ("inproc", "one core"): 0.3,
+    ("inproc", "unpinned"): 0.3,
+    # None for inproc on one core: there libzmq is within three times of a bare futex hand-over.
 }
 P99_FLOOR = 0.5
 CPU_FLOOR = 0.6
@@ -272,7 +273,7 @@ def plan(options):
                 tools = [[side, "{endpoint}", "64", "{count}"]
                          for side in ("local_lat", "remote_lat")]
             rows = [Row(f"{transport} latency 64 B, µs", "latency",
-                        LATENCY_FLOORS[transport, placement])]
+                        LATENCY_FLOORS.get((transport, placement)))]
             if transport == "tcp" and placement == "unpinned":
                 rows.append(Row("tcp CPU of a round trip, one side, µs", "cpu side", CPU_FLOOR))
             add(placement, tools, transport, ["latency"], rows, 64,
