@@ -1,7 +1,28 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Who may write to a connection and who may read it.
+//! A connection: transport, protocol and pipe, and who does its I/O.
+//!
+//! A [`Link`] joins the socket's pipe to a stream. Its output ([`Tx`]) is written by the sending
+//! thread or by the I/O thread, as [`TxOwnership`] says; its input ([`Rx`]) is read by a waiting
+//! thread or by the I/O thread, as the [`RxClaim`] of the socket's [`RxSet`] says. Connecting and
+//! handshakes are not done here but in `io`, which hands over a stream that is ready for traffic.
 
 #![forbid(unsafe_code)]
 
-pub mod rx_claim;
-pub mod tx_ownership;
+mod decode;
+mod encode;
+mod link;
+mod rx;
+mod rx_claim;
+mod rx_set;
+mod tx;
+mod tx_ownership;
+
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub use crate::zmtp::error::FailureClass;
+pub use link::{Failure, Home, Link, Owner, Request, Traffic};
+pub use rx::{ReadEnd, Rx, RxRules};
+pub use rx_claim::{Claim, RxClaim};
+pub use rx_set::{RxSet, Watch};
+pub use tx::{Counters, Progress, Tx};
+pub use tx_ownership::{TxOwnership, TxState};

@@ -71,6 +71,13 @@ impl RxClaim {
     }
 }
 
+impl RxClaim {
+    /// [`is_app`](RxClaim::is_app), ordered with other state of the claim's holders.
+    pub fn is_app_now(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == APP
+    }
+}
+
 impl Default for RxClaim {
     fn default() -> RxClaim {
         RxClaim::new()

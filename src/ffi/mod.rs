@@ -30,6 +30,7 @@ pub mod socket;
 pub mod timers;
 pub mod utility;
 
+use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
@@ -48,11 +49,18 @@ fn entry<T>(failure: T, body: impl FnOnce() -> Result<T>) -> T {
             set_errno(error);
             failure
         }
-        Err(_) => {
-            set_errno(Error::FAULT);
+        Err(payload) => {
+            panicked(payload);
             failure
         }
     }
+}
+
+/// Ends a panic. Its payload is leaked: dropping it could panic again.
+#[cold]
+fn panicked(payload: Box<dyn Any + Send>) {
+    std::mem::forget(payload);
+    set_errno(Error::FAULT);
 }
 
 /// An entry that returns 0, or -1.

@@ -1,1 +1,90 @@
 // SPDX-License-Identifier: MPL-2.0
+//! Security mechanisms, without I/O: NULL, and what all of them share.
+//!
+//! A mechanism implements [`Mechanism`](crate::zmtp::Mechanism); [`HandshakeConfig`] turns a
+//! socket's options into the handshake of one connection.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`metadata`] | the properties in READY and INITIATE, and in a ZAP reply |
+//! | [`null`] | NULL |
+//! | [`zap`] | the question to a ZAP handler and its reply |
+//!
+//! RFC 23, 37 (NULL, ERROR), 27 (ZAP).
+
+#![forbid(unsafe_code)]
+
+pub mod metadata;
+pub mod null;
+pub mod zap;
+
+#[cfg(test)]
+mod tests;
+
+use crate::zmtp::{Handshake, HandshakeError, Mechanism, ProtocolError, SocketType, handshake};
+use metadata::LocalProperties;
+use zap::ZapConfig;
+
+const ERROR: &[u8] = b"\x05ERROR";
+
+/// The mechanism of a socket, with its credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MechanismConfig {
+    Null,
+}
+
+/// What a handshake has to know of the socket it is for.
+#[derive(Clone, Debug)]
+pub struct HandshakeConfig {
+    pub socket_type: SocketType,
+    /// `ZMQ_ROUTING_ID`.
+    pub routing_id: Vec<u8>,
+    pub mechanism: MechanismConfig,
+    /// `ZMQ_MAXMSGSIZE`: negative for no limit.
+    pub max_msg_size: i64,
+    /// `ZMQ_METADATA`: names and values.
+    pub properties: Vec<(String, Vec<u8>)>,
+    /// Set if the options call for ZAP: for NULL, if `ZMQ_ZAP_DOMAIN` is not empty.
+    pub zap: Option<ZapConfig>,
+}
+
+impl HandshakeConfig {
+    /// Begins the handshake of a new connection.
+    pub fn start(self) -> Handshake {
+        let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = self;
+        let properties =
+            LocalProperties { socket_type, routing_id: routing_id.clone(), more: self.properties };
+        let security_required = self.zap.is_some();
+        let mechanism: Box<dyn Mechanism> = match self.mechanism {
+            MechanismConfig::Null => Box::new(null::Null::new(properties, self.zap)),
+        };
+        Handshake::new(handshake::HandshakeConfig {
+            socket_type,
+            routing_id,
+            max_msg_size,
+            security_required,
+            mechanism,
+        })
+    }
+}
+
+/// The body of ERROR with this ZAP status.
+fn error_command(status: u16) -> Vec<u8> {
+    let reason = status.to_string();
+    let mut body = ERROR.to_vec();
+    body.push(u8::try_from(reason.len()).unwrap_or(u8::MAX));
+    body.extend_from_slice(reason.as_bytes());
+    body
+}
+
+/// What the peer's ERROR means; `data` is its body after the name.
+fn handle_error_command(data: &[u8]) -> HandshakeError {
+    let reason = data.split_first().and_then(|(&len, rest)| rest.get(..usize::from(len)));
+    match reason {
+        Some(b"300") => HandshakeError::auth(300),
+        Some(b"400") => HandshakeError::auth(400),
+        Some(b"500") => HandshakeError::auth(500),
+        Some(_) => HandshakeError::silent(crate::errno::Error::PROTO),
+        None => ProtocolError::ZMTP_MALFORMED_COMMAND_ERROR.into(),
+    }
+}

@@ -21,6 +21,9 @@ pub trait Peer: Send + Sync {
     /// that somebody takes it: a sleeping reader is woken, an idle connection is written to.
     fn written(&self, writer: &mut Writer);
 
+    /// A writer found no room: an implementation that can make some does so now.
+    fn full(&self) {}
+
     /// The other side waits for credit on the rope we read from, and there is some now.
     fn credit(&self);
 
@@ -365,6 +368,7 @@ impl Pipe {
                 if self.writing_message || writer.has_room(self.limit) {
                     return !writer.reader_gone();
                 }
+                self.peer.full();
                 !writer.wait_for_credit(self.limit) && !writer.reader_gone()
             }
             Outgoing::Latest(_) => true,

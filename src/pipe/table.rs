@@ -14,6 +14,15 @@ pub struct PipeId {
 impl PipeId {
     /// No pipe.
     pub const NONE: PipeId = PipeId { index: u32::MAX, generation: 0 };
+
+    /// The id as one number, to be kept in an atomic.
+    pub fn to_raw(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub fn from_raw(raw: u64) -> PipeId {
+        PipeId { index: raw as u32, generation: (raw >> 32) as u32 }
+    }
 }
 
 /// The pipes of one socket, by id.

@@ -17,10 +17,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::{Accept, accept_with};
 use super::{Kind, SocketSettings, Stream, sys};
+use crate::endpoint::{IpcAddress, IpcBind};
 use crate::errno::{Error, Result};
-
-/// Bytes of a path with its NUL that fit into a socket address.
-const MAX_PATH: usize = 108;
+use crate::options::IpcFilters;
 
 /// Where wildcard paths are made, the first that names a directory; else the current directory.
 const TEMP_DIR_VARIABLES: &[&str] = &["TMPDIR", "TEMPDIR", "TMP"];
@@ -34,16 +33,15 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Whether the options `ZMQ_IPC_FILTER_UID`, `_GID` and `_PID` let this peer in: all are
-    /// empty, or any of them names its user, its primary group, a group that lists its user as a
-    /// member, or its process.
-    pub fn pass(&self, uids: &[u32], gids: &[u32], pids: &[i32]) -> bool {
-        let unfiltered = uids.is_empty() && gids.is_empty() && pids.is_empty();
-        unfiltered
-            || uids.contains(&self.uid)
-            || gids.contains(&self.gid)
-            || pids.contains(&self.pid)
-            || self.is_member_of_any(gids)
+    /// Whether `ZMQ_IPC_FILTER_UID`, `_GID` and `_PID` let this peer in: nothing filters, or one
+    /// of them names its user, its primary group, a group that lists its user as a member, or its
+    /// process. May read the user and group databases.
+    pub fn pass(&self, filters: &IpcFilters) -> bool {
+        filters.is_empty()
+            || filters.uids.contains(&self.uid)
+            || filters.gids.contains(&self.gid)
+            || filters.pids.contains(&self.pid)
+            || self.is_member_of_any(&filters.gids)
     }
 
     fn is_member_of_any(&self, gids: &[u32]) -> bool {
@@ -59,37 +57,40 @@ impl Credentials {
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    endpoint: String,
-    /// Removed last, after the socket is closed.
+    endpoint: Vec<u8>,
     wildcard: Option<WildcardPath>,
 }
 
-/// Listens on `path`, or on the descriptor of `ZMQ_USE_FD`, whose file is left alone.
+/// Listens on an address, or on a path made up for the occasion.
 ///
 /// # Errors
-/// NAMETOOLONG, INVAL for an empty name or an unsuitable descriptor, ADDRINUSE for a name outside
-/// the file system, and those of bind(2) and mkdtemp(3): NOENT, ACCES, ...
-pub fn listen(path: &OsStr, settings: &SocketSettings) -> Result<Listener> {
-    if let Some(descriptor) = settings.use_fd {
-        let address = Address::parse(path)?;
-        let socket = sys::adopt_listener(descriptor, &[Domain::UNIX])?;
-        return Ok(Listener { socket, endpoint: address.endpoint(), wildcard: None });
+/// ADDRINUSE for a name outside the file system, and those of bind(2) and mkdtemp(3): NOENT,
+/// ACCES, ...; NAMETOOLONG when the directory for temporary files has too long a name.
+pub fn listen(bind: &IpcBind, settings: &SocketSettings) -> Result<Listener> {
+    match bind {
+        IpcBind::At(address) => Ok(Listener {
+            socket: bound(address, settings)?,
+            endpoint: address.endpoint(),
+            wildcard: None,
+        }),
+        IpcBind::Wildcard => {
+            let wildcard = WildcardPath::create()?;
+            let address = IpcAddress::parse(wildcard.file.as_os_str().as_bytes())?;
+            let socket = bound(&address, settings)?;
+            Ok(Listener { socket, endpoint: address.endpoint(), wildcard: Some(wildcard) })
+        }
     }
-    let wildcard = match path.as_bytes().first() {
-        Some(b'*') => Some(WildcardPath::create()?),
-        _ => None,
-    };
-    let path = wildcard.as_ref().map_or(path, |wildcard| wildcard.file.as_os_str());
-    let address = Address::parse(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    if let Address::Path(path) = address {
-        // Left behind by an earlier run, or in use: the newcomer gets it either way.
-        let _ = fs::remove_file(path);
-    }
-    socket.bind(&address.to_socket_address()?)?;
-    socket.listen(settings.backlog)?;
-    let endpoint = address.endpoint();
-    Ok(Listener { socket, endpoint, wildcard })
+}
+
+/// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns; its file, whose
+/// address goes into the endpoint, is left alone.
+///
+/// # Errors
+/// BADF or NOTSOCK when it is no socket, INVAL when it does not listen or is not a local one; it
+/// then still is the application's.
+pub fn adopt(descriptor: RawFd, address: &IpcAddress) -> Result<Listener> {
+    let socket = sys::adopt_listener(descriptor, &[Domain::UNIX])?;
+    Ok(Listener { socket, endpoint: address.endpoint(), wildcard: None })
 }
 
 impl Listener {
@@ -99,7 +100,7 @@ impl Listener {
     }
 
     /// The endpoint bound to; a wildcard's as it was made up.
-    pub fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &[u8] {
         &self.endpoint
     }
 
@@ -120,73 +121,49 @@ impl AsRawFd for Listener {
     }
 }
 
-/// Connects to `path`; the kernel tells at once whether that works.
+/// Connects to `address`; the kernel tells at once whether that works.
 ///
 /// # Errors
-/// NAMETOOLONG and INVAL for an address that can never work, see [`check_address`]. The rest are
-/// failed attempts that may be repeated: CONNREFUSED, NOENT, ACCES, AGAIN when the listener's
-/// backlog is full, ...
-pub fn connect(path: &OsStr) -> Result<Stream> {
-    let address = Address::parse(path)?.to_socket_address()?;
+/// Those of connect(2), each a failed attempt that may be repeated: CONNREFUSED, NOENT, ACCES,
+/// AGAIN when the listener's backlog is full, ...
+pub fn connect(address: &IpcAddress) -> Result<Stream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    socket.connect(&address)?;
+    socket.connect(&socket_address(address)?)?;
     Ok(Stream::from_socket(socket, Kind::Ipc))
 }
 
-/// Whether `path` can be an ipc address, as `zmq_connect` checks it.
-///
-/// # Errors
-/// NAMETOOLONG for 108 bytes or more, INVAL for an empty name outside the file system.
-pub fn check_address(path: &OsStr) -> Result<()> {
-    Address::parse(path).map(|_| ())
-}
-
-/// The endpoint of a socket address: `ipc://path`, `ipc://@name`, or `ipc://` for the unnamed end
-/// of a client.
-pub(super) fn endpoint_text(addr: &SockAddr) -> String {
-    if let Some(path) = addr.as_pathname() {
-        Address::Path(path).endpoint()
+/// The endpoint of a socket address; just `ipc://` for the unnamed end of a client.
+pub(super) fn endpoint_text(addr: &SockAddr) -> Vec<u8> {
+    let address = if let Some(path) = addr.as_pathname() {
+        IpcAddress::Path(path.to_owned())
     } else if let Some(name) = addr.as_abstract_namespace() {
-        Address::Abstract(name).endpoint()
+        IpcAddress::Abstract(name.to_owned())
     } else {
-        "ipc://".into()
-    }
+        return b"ipc://".into();
+    };
+    address.endpoint()
 }
 
-#[derive(Clone, Copy)]
-enum Address<'a> {
-    Path(&'a Path),
-    /// Without the `@`.
-    Abstract(&'a [u8]),
+/// A socket that listens on `address`.
+fn bound(address: &IpcAddress, settings: &SocketSettings) -> Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    let socket_address = socket_address(address)?;
+    if let IpcAddress::Path(path) = address {
+        // Left behind by an earlier run, or in use: the newcomer gets it either way.
+        let _ = fs::remove_file(path);
+    }
+    socket.bind(&socket_address)?;
+    socket.listen(settings.backlog)?;
+    Ok(socket)
 }
 
-impl Address<'_> {
-    fn parse(text: &OsStr) -> Result<Address<'_>> {
-        if text.len() >= MAX_PATH {
-            return Err(Error::NAMETOOLONG);
+fn socket_address(address: &IpcAddress) -> Result<SockAddr> {
+    match address {
+        IpcAddress::Path(path) => Ok(SockAddr::unix(path)?),
+        IpcAddress::Abstract(name) if sys::ABSTRACT_NAMES => {
+            Ok(SockAddr::unix(OsStr::from_bytes(&[b"\0", name.as_slice()].concat()))?)
         }
-        if text.is_empty() || text.as_bytes().contains(&0) {
-            return Err(Error::INVAL);
-        }
-        match text.as_bytes().strip_prefix(b"@") {
-            Some([]) => Err(Error::INVAL),
-            Some(name) if sys::ABSTRACT_NAMES => Ok(Address::Abstract(name)),
-            _ => Ok(Address::Path(Path::new(text))),
-        }
-    }
-
-    fn to_socket_address(self) -> Result<SockAddr> {
-        Ok(match self {
-            Address::Path(path) => SockAddr::unix(path)?,
-            Address::Abstract(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat()))?,
-        })
-    }
-
-    fn endpoint(self) -> String {
-        match self {
-            Address::Path(path) => format!("ipc://{}", path.display()),
-            Address::Abstract(name) => format!("ipc://@{}", String::from_utf8_lossy(name)),
-        }
+        IpcAddress::Abstract(_) => Err(Error::INVAL),
     }
 }
 
@@ -245,6 +222,7 @@ impl Drop for WildcardPath {
 mod tests {
     use super::super::{ReadOutcome, WriteOutcome};
     use super::*;
+    use crate::endpoint::{BindEndpoint, parse_bind};
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixListener;
 
@@ -268,6 +246,17 @@ mod tests {
         }
     }
 
+    fn address(path: &Path) -> IpcAddress {
+        IpcAddress::parse(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    fn listening(text: &str) -> Result<Listener> {
+        match parse_bind(format!("ipc://{text}").as_bytes()) {
+            Ok(BindEndpoint::Ipc(bind)) => listen(&bind, &SocketSettings::default()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn accepted(listener: &Listener) -> Stream {
         match listener.accept().unwrap() {
             Accept::Accepted(accepted) => {
@@ -282,14 +271,14 @@ mod tests {
     fn listen_connect_accept() {
         let dir = TempDir::new();
         let path = dir.path("socket");
-        let listener = listen(path.as_os_str(), &SocketSettings::default()).unwrap();
-        assert_eq!(listener.endpoint(), format!("ipc://{}", path.display()));
+        let listener = listening(path.to_str().unwrap()).unwrap();
+        assert_eq!(listener.endpoint(), address(&path).endpoint());
         assert!(matches!(listener.accept(), Ok(Accept::WouldBlock)));
 
-        let client = connect(path.as_os_str()).unwrap();
+        let client = connect(&address(&path)).unwrap();
         let server = accepted(&listener);
         assert_eq!(server.local_endpoint(), listener.endpoint());
-        assert_eq!(server.remote_endpoint(), "ipc://");
+        assert_eq!(server.remote_endpoint(), b"ipc://");
         assert_eq!(client.remote_endpoint(), listener.endpoint());
         for stream in [&client, &server] {
             assert!(
@@ -307,11 +296,11 @@ mod tests {
 
         listener.close().unwrap();
         assert!(path.exists());
-        assert_eq!(connect(path.as_os_str()).unwrap_err(), Error::CONNREFUSED);
+        assert_eq!(connect(&address(&path)).unwrap_err(), Error::CONNREFUSED);
         // The file left behind is no obstacle, and a live one is taken over.
-        let second = listen(path.as_os_str(), &SocketSettings::default()).unwrap();
-        let third = listen(path.as_os_str(), &SocketSettings::default()).unwrap();
-        let _client = connect(path.as_os_str()).unwrap();
+        let second = listening(path.to_str().unwrap()).unwrap();
+        let third = listening(path.to_str().unwrap()).unwrap();
+        let _client = connect(&address(&path)).unwrap();
         accepted(&third);
         assert!(matches!(second.accept(), Ok(Accept::WouldBlock)));
     }
@@ -319,28 +308,28 @@ mod tests {
     #[test]
     fn names_outside_the_file_system() {
         let name = format!("@ferrozmq-test-{}", std::process::id());
-        let listener = listen(name.as_ref(), &SocketSettings::default()).unwrap();
-        assert_eq!(listener.endpoint(), format!("ipc://{name}"));
-        let again = listen(name.as_ref(), &SocketSettings::default());
+        let listener = listening(&name).unwrap();
+        assert_eq!(listener.endpoint(), format!("ipc://{name}").as_bytes());
+        let again = listening(&name);
         assert_eq!(again.unwrap_err(), Error::ADDRINUSE);
-        let client = connect(name.as_ref()).unwrap();
+        let client = connect(&IpcAddress::parse(name.as_bytes()).unwrap()).unwrap();
         assert_eq!(client.remote_endpoint(), listener.endpoint());
         assert_eq!(accepted(&listener).local_endpoint(), listener.endpoint());
     }
 
     #[test]
     fn wildcards_are_removed_at_close() {
-        let listener = listen("*".as_ref(), &SocketSettings::default()).unwrap();
-        let endpoint = listener.endpoint().to_owned();
-        let path = Path::new(endpoint.strip_prefix("ipc://").unwrap()).to_owned();
+        let listener = listening("*").unwrap();
+        let path = listener.endpoint().strip_prefix(b"ipc://").unwrap();
+        let path = Path::new(OsStr::from_bytes(path)).to_owned();
         let directory = path.parent().unwrap().to_owned();
         assert!(path.ends_with("socket") && path.exists());
-        connect(path.as_os_str()).unwrap();
+        connect(&address(&path)).unwrap();
         listener.close().unwrap();
         assert!(!directory.exists());
 
         // A removal that fails is reported.
-        let listener = listen("*anything".as_ref(), &SocketSettings::default()).unwrap();
+        let listener = listening("*anything").unwrap();
         let directory = listener.wildcard.as_ref().unwrap().directory.clone();
         let foreign = directory.join("foreign");
         fs::write(&foreign, "").unwrap();
@@ -348,7 +337,7 @@ mod tests {
         fs::remove_dir_all(directory).unwrap();
 
         // Without a close they are removed silently, and so is half a bind.
-        let listener = listen("*".as_ref(), &SocketSettings::default()).unwrap();
+        let listener = listening("*").unwrap();
         let directory = listener.wildcard.as_ref().unwrap().directory.clone();
         drop(listener);
         assert!(!directory.exists());
@@ -361,22 +350,21 @@ mod tests {
     }
 
     #[test]
-    fn bad_addresses() {
-        let long = "x".repeat(108);
-        for (text, expected) in [
-            (long.as_str(), Err(Error::NAMETOOLONG)),
-            (&long[1..], Ok(())),
-            ("@", Err(Error::INVAL)),
-            ("", Err(Error::INVAL)),
-            ("*", Ok(())),
-            ("@x", Ok(())),
-        ] {
-            assert_eq!(check_address(text.as_ref()), expected, "{text}");
-        }
+    fn failures() {
         let settings = SocketSettings::default();
-        assert_eq!(listen(long.as_ref(), &settings).unwrap_err(), Error::NAMETOOLONG);
-        assert_eq!(listen("/nonexistent/s".as_ref(), &settings).unwrap_err(), Error::NOENT);
-        assert_eq!(connect("/nonexistent/s".as_ref()).unwrap_err(), Error::NOENT);
+        let nowhere = address(Path::new("/nonexistent/socket"));
+        assert_eq!(listen(&IpcBind::At(nowhere.clone()), &settings).unwrap_err(), Error::NOENT);
+        assert_eq!(connect(&nowhere).unwrap_err(), Error::NOENT);
+    }
+
+    #[test]
+    fn a_full_backlog() {
+        let dir = TempDir::new();
+        let address = address(&dir.path("socket"));
+        let settings = SocketSettings { backlog: 0, ..SocketSettings::default() };
+        let _listener = listen(&IpcBind::At(address.clone()), &settings).unwrap();
+        let _first = connect(&address).unwrap();
+        assert_eq!(connect(&address).unwrap_err(), Error::AGAIN);
     }
 
     #[test]
@@ -384,11 +372,9 @@ mod tests {
         let dir = TempDir::new();
         let path = dir.path("socket");
         let made = UnixListener::bind(&path).unwrap();
-        let settings =
-            SocketSettings { use_fd: Some(made.into_raw_fd()), ..SocketSettings::default() };
-        let listener = listen(path.as_os_str(), &settings).unwrap();
-        assert_eq!(listener.endpoint(), format!("ipc://{}", path.display()));
-        let _client = connect(path.as_os_str()).unwrap();
+        let listener = adopt(made.into_raw_fd(), &address(&path)).unwrap();
+        assert_eq!(listener.endpoint(), address(&path).endpoint());
+        let _client = connect(&address(&path)).unwrap();
         accepted(&listener);
         listener.close().unwrap();
         assert!(path.exists());
@@ -396,11 +382,18 @@ mod tests {
 
     #[test]
     fn filters() {
-        let root = Credentials { uid: 0, gid: 0, pid: 42 };
-        assert!(root.pass(&[], &[], &[]));
-        assert!(root.pass(&[0], &[], &[]));
-        assert!(root.pass(&[1], &[0], &[1]));
-        assert!(root.pass(&[], &[], &[42]));
-        assert!(!root.pass(&[1], &[4_000_000_000], &[43]));
+        let peer = Credentials { uid: 4_000_000_001, gid: 4_000_000_002, pid: 42 };
+        for (uids, gids, pids, pass) in [
+            (vec![], vec![], vec![], true),
+            (vec![peer.uid], vec![], vec![], true),
+            (vec![1], vec![peer.gid], vec![1], true),
+            (vec![1], vec![0], vec![1, 42], true),
+            (vec![1], vec![], vec![], false),
+            (vec![], vec![0], vec![], false),
+            (vec![], vec![], vec![43], false),
+        ] {
+            let filters = IpcFilters { uids, gids, pids };
+            assert_eq!(peer.pass(&filters), pass, "{filters:?}");
+        }
     }
 }

@@ -50,8 +50,8 @@ impl Listener {
         }
     }
 
-    /// The resolved endpoint text: what `ZMQ_LAST_ENDPOINT` tells after the bind.
-    pub fn endpoint(&self) -> &str {
+    /// The resolved endpoint, tcp's or ipc's: what `ZMQ_LAST_ENDPOINT` tells after the bind.
+    pub fn endpoint(&self) -> &[u8] {
         match self {
             Listener::Tcp(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::{host, sys};
+use crate::endpoint::Host;
 use crate::errno::{Error, Result};
 
 /// The most lookups at a time.
@@ -65,7 +66,7 @@ struct State {
 }
 
 struct Question {
-    host: String,
+    host: Host,
     port: u16,
     ipv6: bool,
     callback: Callback,
@@ -80,12 +81,12 @@ impl Resolver {
     ///
     /// The callback gets INVAL for a name that cannot be resolved, or NOMEM. It must not block
     /// for long.
-    pub fn resolve(&self, host: &str, port: u16, ipv6: bool, callback: Callback) -> Resolved {
+    pub fn resolve(&self, host: &Host, port: u16, ipv6: bool, callback: Callback) -> Resolved {
         if let Some(answer) = host::resolve_literal(host, port, ipv6) {
             return Resolved::Now(answer);
         }
         let mut state = self.shared.state.lock();
-        state.questions.push_back(Question { host: host.to_owned(), port, ipv6, callback });
+        state.questions.push_back(Question { host: host.clone(), port, ipv6, callback });
         if state.questions.len() > state.idle && state.threads < MAX_THREADS {
             match self.start_thread() {
                 Ok(()) => state.threads += 1,
@@ -186,19 +187,23 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
+    fn name(name: &str) -> Host {
+        Host::Name { name: name.to_owned(), zone: None }
+    }
+
     #[test]
     fn digits_are_answered_at_once() {
         let resolver = Resolver::new();
         for (host, ipv6, expected) in [
-            ("127.0.0.1", false, Ok("127.0.0.1:9".parse().unwrap())),
-            ("[::1]", true, Ok("[::1]:9".parse().unwrap())),
-            ("*", false, Err(Error::INVAL)),
+            (Host::V4([127, 0, 0, 1].into()), false, Ok("127.0.0.1:9".parse().unwrap())),
+            (Host::V6 { addr: 1.into(), zone: None }, true, Ok("[::1]:9".parse().unwrap())),
+            (Host::Any, false, Err(Error::INVAL)),
         ] {
             if ipv6 && !sys::ipv6_supported() {
                 continue;
             }
             let callback = Box::new(|_| panic!("answered already"));
-            assert_eq!(resolver.resolve(host, 9, ipv6, callback), Resolved::Now(expected));
+            assert_eq!(resolver.resolve(&host, 9, ipv6, callback), Resolved::Now(expected));
         }
         assert_eq!(resolver.shared.state.lock().threads, 0);
     }
@@ -207,13 +212,13 @@ mod tests {
     fn names_are_answered_on_another_thread() {
         let resolver = Resolver::new();
         let (sender, receiver) = mpsc::channel();
-        for host in ["localhost", "not a name"] {
+        for host in ["localhost", "no name"] {
             let sender = sender.clone();
             let callback = Box::new(move |answer: Result<Vec<SocketAddr>>| {
                 let name = thread::current().name().map(str::to_owned);
                 sender.send((host, answer, name)).unwrap();
             });
-            assert_eq!(resolver.resolve(host, 9, false, callback), Resolved::Later);
+            assert_eq!(resolver.resolve(&name(host), 9, false, callback), Resolved::Later);
         }
         let mut answers = [receiver.recv_timeout(TIMEOUT), receiver.recv_timeout(TIMEOUT)]
             .map(|answer| answer.unwrap());
@@ -236,7 +241,7 @@ mod tests {
                     std::panic::resume_unwind(Box::new("a callback that fails"));
                 }
             });
-            assert_eq!(resolver.resolve("localhost", 9, false, callback), Resolved::Later);
+            assert_eq!(resolver.resolve(&name("localhost"), 9, false, callback), Resolved::Later);
             assert!(resolver.shared.state.lock().threads <= MAX_THREADS);
         }
         for _ in 0..20 {
@@ -246,7 +251,7 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         let callback = Box::new(move |_| sender.send(99).unwrap());
-        assert_eq!(resolver.resolve("localhost", 9, false, callback), Resolved::Later);
+        assert_eq!(resolver.resolve(&name("localhost"), 9, false, callback), Resolved::Later);
         assert_eq!(receiver.recv_timeout(TIMEOUT), Ok(99));
     }
 
@@ -255,7 +260,7 @@ mod tests {
         let resolver = Resolver::new();
         let (sender, receiver) = mpsc::channel();
         let callback = Box::new(move |_| sender.send(()).unwrap());
-        assert_eq!(resolver.resolve("localhost", 9, false, callback), Resolved::Later);
+        assert_eq!(resolver.resolve(&name("localhost"), 9, false, callback), Resolved::Later);
         receiver.recv_timeout(TIMEOUT).unwrap();
         let shared = resolver.shared.clone();
         drop(resolver);

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::os::fd::RawFd;
+use crate::options::Options;
 
 /// The kernel side of a socket's options, as they were at bind or connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,6 @@ pub struct SocketSettings {
     pub ipv6: bool,
     /// `ZMQ_BACKLOG`.
     pub backlog: i32,
-    /// `ZMQ_USE_FD`: a descriptor that listens already, to be used by the next bind.
-    pub use_fd: Option<RawFd>,
 }
 
 /// `ZMQ_TCP_KEEPALIVE` and the three values beside it; `None` leaves the system's default.
@@ -58,7 +56,59 @@ impl Default for SocketSettings {
             maxrt: 0,
             ipv6: false,
             backlog: 100,
-            use_fd: None,
         }
+    }
+}
+
+impl From<&Options> for SocketSettings {
+    fn from(options: &Options) -> SocketSettings {
+        SocketSettings {
+            sndbuf: unless_negative(options.sndbuf),
+            rcvbuf: unless_negative(options.rcvbuf),
+            tos: unless_negative(options.tos).unwrap_or(0),
+            priority: unless_negative(options.priority).unwrap_or(0),
+            busy_poll: options.busy_poll,
+            bind_to_device: options.bound_device.clone(),
+            keepalive: Keepalive {
+                on: unless_negative(options.tcp_keepalive).map(|on| on != 0),
+                cnt: unless_negative(options.tcp_keepalive_cnt),
+                idle: unless_negative(options.tcp_keepalive_idle),
+                intvl: unless_negative(options.tcp_keepalive_intvl),
+            },
+            maxrt: unless_negative(options.tcp_maxrt).unwrap_or(0),
+            ipv6: options.ipv6,
+            backlog: options.backlog,
+        }
+    }
+}
+
+/// Options say "leave it to the system" by -1.
+fn unless_negative(value: i32) -> Option<u32> {
+    u32::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_options() {
+        let mut options = Options::new(0, false, true);
+        assert_eq!(SocketSettings::from(&options), SocketSettings::default());
+        options.sndbuf = 0;
+        options.rcvbuf = 4096;
+        options.tos = 8;
+        options.tcp_keepalive = 0;
+        options.tcp_keepalive_idle = 9;
+        options.ipv6 = true;
+        let expected = SocketSettings {
+            sndbuf: Some(0),
+            rcvbuf: Some(4096),
+            tos: 8,
+            keepalive: Keepalive { on: Some(false), idle: Some(9), ..Keepalive::default() },
+            ipv6: true,
+            ..SocketSettings::default()
+        };
+        assert_eq!(SocketSettings::from(&options), expected);
     }
 }

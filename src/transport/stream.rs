@@ -16,7 +16,9 @@ use socket2::{MaybeUninitSlice, SockAddr, Socket};
 
 use super::ipc::{self, Credentials};
 use super::{host, sys};
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
+use crate::msg::MsgBuilder;
 
 /// As many buffers as one gather write takes (`IOV_MAX`); those beyond wait for the next attempt.
 const MAX_BUFFERS: usize = 1024;
@@ -119,6 +121,23 @@ impl Stream {
         attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
     }
 
+    /// Reads the rest of a large body into its own memory, and what follows it into `rest`.
+    /// Returns beside the outcome how many of the bytes lie in `rest`.
+    pub fn read_message(
+        &self,
+        body: &mut MsgBuilder,
+        rest: &mut [u8],
+    ) -> Result<(ReadOutcome, usize)> {
+        let mut surplus = 0;
+        let outcome = attempt_read(|| {
+            let (read, more) = sys::read_message(self.as_fd(), body, rest)
+                .map_err(|error| io::Error::from_raw_os_error(error.raw()))??;
+            surplus = more;
+            Ok(read)
+        })?;
+        Ok((outcome, surplus))
+    }
+
     /// [`read_some`](Stream::read_some) into memory that is initialised already.
     #[inline]
     pub fn read_into(&self, buffer: &mut [u8]) -> Result<ReadOutcome> {
@@ -158,14 +177,14 @@ impl Stream {
         self.socket.peer_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)
     }
 
-    /// The local end as endpoint text; empty when the kernel does not tell.
-    pub fn local_endpoint(&self) -> String {
-        self.socket.local_addr().map_or_else(|_| String::new(), |addr| self.endpoint_text(&addr))
+    /// The local end as endpoint text, tcp's or ipc's; empty when the kernel does not tell.
+    pub fn local_endpoint(&self) -> Vec<u8> {
+        self.socket.local_addr().map_or_else(|_| Vec::new(), |addr| self.endpoint_text(&addr))
     }
 
-    /// The peer's end as endpoint text; empty when the kernel does not tell.
-    pub fn remote_endpoint(&self) -> String {
-        self.socket.peer_addr().map_or_else(|_| String::new(), |addr| self.endpoint_text(&addr))
+    /// The peer's end as endpoint text, tcp's or ipc's; empty when the kernel does not tell.
+    pub fn remote_endpoint(&self) -> Vec<u8> {
+        self.socket.peer_addr().map_or_else(|_| Vec::new(), |addr| self.endpoint_text(&addr))
     }
 
     /// The text of the message property "Peer-Address": the address without port for tcp,
@@ -194,11 +213,11 @@ impl Stream {
         matches!((self.local_addr(), self.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
     }
 
-    fn endpoint_text(&self, addr: &SockAddr) -> String {
+    fn endpoint_text(&self, addr: &SockAddr) -> Vec<u8> {
         match self.kind {
-            Kind::Tcp => {
-                addr.as_socket().map_or_else(String::new, |addr| host::endpoint_text(&addr))
-            }
+            Kind::Tcp => addr.as_socket().map_or_else(Vec::new, |addr| {
+                host::endpoint_text(Transport::Tcp, &addr).into_bytes()
+            }),
             Kind::Ipc => ipc::endpoint_text(addr),
         }
     }
@@ -350,7 +369,7 @@ mod tests {
         let Credentials { uid, gid, pid } = credentials;
         assert_eq!(a.peer_address(), Some(format!("localhost:{uid}:{gid}:{pid}")));
         assert_eq!(a.peer_addr(), Err(Error::AFNOSUPPORT));
-        assert_eq!(a.local_endpoint(), "ipc://");
+        assert_eq!(a.local_endpoint(), b"ipc://");
         assert!(!a.is_connected_to_itself());
     }
 }

@@ -14,39 +14,57 @@ use socket2::{Domain, Socket};
 use super::host::{self, Dns};
 use super::listener::{Accept, accept_with};
 use super::{Kind, SocketSettings, Stream, sockopt, sys};
+use crate::endpoint::{Host, Transport};
 use crate::errno::{Error, Result};
 
 /// A listening tcp socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    endpoint: String,
+    local_addr: SocketAddr,
+    endpoint: Vec<u8>,
     settings: SocketSettings,
 }
 
-/// Listens on `host`, see [`host`](super::host), and `port`, 0 for one the system chooses; or
-/// on the descriptor of `ZMQ_USE_FD`, whatever the host. DNS names are looked up at once.
+/// Listens on `host` and `port`, 0 for a port the system chooses. DNS names are looked up at
+/// once.
 ///
 /// # Errors
-/// NODEV for an unknown host, INVAL for a bad zone or an unsuitable descriptor, and those of
-/// bind(2) and listen(2): ADDRINUSE, ADDRNOTAVAIL, ACCES, ...
-pub fn listen(host: &str, port: u16, settings: &SocketSettings) -> Result<Listener> {
-    let socket = match settings.use_fd {
-        Some(descriptor) => sys::adopt_listener(descriptor, &[Domain::IPV4, Domain::IPV6])?,
-        None => {
-            let addr = host::resolve_local(host, port, settings.ipv6, Dns::Allowed)?;
-            let socket = sockopt::open_tcp(&addr, settings)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&addr.into())?;
-            socket.listen(settings.backlog)?;
-            socket
-        }
-    };
-    let local = socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)?;
-    Ok(Listener { socket, endpoint: host::endpoint_text(&local), settings: settings.clone() })
+/// NODEV for an unknown host, INVAL for an unknown zone, and those of [`listen_on`].
+pub fn listen(host: &Host, port: u16, settings: &SocketSettings) -> Result<Listener> {
+    listen_on(host::resolve_local(host, port, settings.ipv6, Dns::Allowed)?, settings)
+}
+
+/// Listens on `addr`.
+///
+/// # Errors
+/// Those of bind(2) and listen(2): ADDRINUSE, ADDRNOTAVAIL, ACCES, ...; PERM for a priority that
+/// takes a privilege, NODEV for an unknown device to bind to.
+pub fn listen_on(addr: SocketAddr, settings: &SocketSettings) -> Result<Listener> {
+    let socket = sockopt::open_tcp(&addr, settings)?;
+    // So that a port whose old connections linger in TIME_WAIT can be had again.
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(settings.backlog)?;
+    Listener::new(socket, settings)
+}
+
+/// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns.
+///
+/// # Errors
+/// BADF or NOTSOCK when it is no socket, INVAL when it does not listen or is not one of IP; it
+/// then still is the application's.
+pub fn adopt(descriptor: RawFd, settings: &SocketSettings) -> Result<Listener> {
+    Listener::new(sys::adopt_listener(descriptor, &[Domain::IPV4, Domain::IPV6])?, settings)
 }
 
 impl Listener {
+    fn new(socket: Socket, settings: &SocketSettings) -> Result<Listener> {
+        let local_addr = socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)?;
+        let endpoint = host::endpoint_text(Transport::Tcp, &local_addr).into_bytes();
+        Ok(Listener { socket, local_addr, endpoint, settings: settings.clone() })
+    }
+
     /// One attempt to accept a connection; see [`Listener::accept`](super::Listener::accept).
     pub fn accept(&self) -> Result<Accept> {
         accept_with(self.socket.as_fd(), |descriptor| {
@@ -57,14 +75,15 @@ impl Listener {
         })
     }
 
-    /// The endpoint bound to, in digits.
-    pub fn endpoint(&self) -> &str {
+    /// The endpoint bound to, in digits, as tcp's; transports over tcp make theirs from
+    /// [`local_addr`](Listener::local_addr).
+    pub fn endpoint(&self) -> &[u8] {
         &self.endpoint
     }
 
     /// The address bound to.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
     }
 }
 
@@ -127,8 +146,15 @@ pub fn connect_finish(stream: &Stream, settings: &SocketSettings) -> Result<()> 
 mod tests {
     use super::super::{Accepted, Keepalive, ReadOutcome, WriteOutcome, poll_fds};
     use super::*;
+    use std::net::Ipv4Addr;
     use std::os::fd::IntoRawFd;
     use std::time::Duration;
+
+    const LOOPBACK: Host = Host::V4(Ipv4Addr::LOCALHOST);
+
+    fn name(name: &str) -> Host {
+        Host::Name { name: name.to_owned(), zone: None }
+    }
 
     fn wait(fd: RawFd, events: libc::c_short) {
         let mut fds = [libc::pollfd { fd, events, revents: 0 }];
@@ -160,9 +186,9 @@ mod tests {
             tos: 8,
             ..SocketSettings::default()
         };
-        let listener = listen("127.0.0.1", 0, &settings).unwrap();
-        let addr = listener.local_addr().unwrap();
-        assert_eq!(listener.endpoint(), format!("tcp://127.0.0.1:{}", addr.port()));
+        let listener = listen(&LOOPBACK, 0, &settings).unwrap();
+        let addr = listener.local_addr();
+        assert_eq!(listener.endpoint(), format!("tcp://{addr}").as_bytes());
         assert!(matches!(listener.accept(), Ok(Accept::WouldBlock)));
 
         let client = connected(addr, &settings);
@@ -194,8 +220,8 @@ mod tests {
     fn a_tiny_send_buffer_writes_in_parts_and_blocks() {
         let settings =
             SocketSettings { sndbuf: Some(4096), rcvbuf: Some(4096), ..SocketSettings::default() };
-        let listener = listen("127.0.0.1", 0, &settings).unwrap();
-        let client = connected(listener.local_addr().unwrap(), &settings);
+        let listener = listen(&LOOPBACK, 0, &settings).unwrap();
+        let client = connected(listener.local_addr(), &settings);
         let server = accepted(&listener).stream;
 
         let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
@@ -226,19 +252,25 @@ mod tests {
     #[test]
     fn a_port_in_use_and_an_address_of_somebody_else() {
         let settings = SocketSettings::default();
-        let listener = listen("*", 0, &settings).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_eq!(listener.endpoint(), format!("tcp://0.0.0.0:{port}"));
-        assert_eq!(listen("*", port, &settings).unwrap_err(), Error::ADDRINUSE);
-        assert_eq!(listen("192.0.2.1", 0, &settings).unwrap_err(), Error::ADDRNOTAVAIL);
-        assert_eq!(listen("no such host", 0, &settings).unwrap_err(), Error::NODEV);
-        assert_eq!(listen("::1", 0, &settings).unwrap_err(), Error::NODEV);
+        let listener = listen(&Host::Any, 0, &settings).unwrap();
+        let port = listener.local_addr().port();
+        assert_eq!(listener.endpoint(), format!("tcp://0.0.0.0:{port}").as_bytes());
+        assert_eq!(listen(&Host::Any, port, &settings).unwrap_err(), Error::ADDRINUSE);
+        assert_eq!(
+            listen(&Host::V4([192, 0, 2, 1].into()), 0, &settings).unwrap_err(),
+            Error::ADDRNOTAVAIL
+        );
+        assert_eq!(listen(&name("no name"), 0, &settings).unwrap_err(), Error::NODEV);
+        assert_eq!(
+            listen(&Host::V6 { addr: 1.into(), zone: None }, 0, &settings).unwrap_err(),
+            Error::NODEV
+        );
 
         // A connection that the listener's end closed first keeps the port for a while.
         let client = connected(format!("127.0.0.1:{port}").parse().unwrap(), &settings);
         drop(accepted(&listener));
         drop((listener, client));
-        listen("*", port, &settings).unwrap();
+        listen(&Host::Any, port, &settings).unwrap();
     }
 
     #[test]
@@ -247,9 +279,9 @@ mod tests {
             return;
         }
         let settings = SocketSettings { ipv6: true, ..SocketSettings::default() };
-        let listener = listen("*", 0, &settings).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_eq!(listener.endpoint(), format!("tcp://[::]:{port}"));
+        let listener = listen(&Host::Any, 0, &settings).unwrap();
+        let port = listener.local_addr().port();
+        assert_eq!(listener.endpoint(), format!("tcp://[::]:{port}").as_bytes());
         let addr = format!("127.0.0.1:{port}").parse().unwrap();
         let _client = connected(addr, &SocketSettings::default());
         let server = accepted(&listener).stream;
@@ -259,8 +291,8 @@ mod tests {
     #[test]
     fn nobody_listens() {
         let settings = SocketSettings::default();
-        let listener = listen("lo", 0, &settings).unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = listen(&name("lo"), 0, &settings).unwrap();
+        let addr = listener.local_addr();
         drop(listener);
         let result =
             connect_start(addr, None, &settings).and_then(|Connecting { stream, done }| {
@@ -274,9 +306,9 @@ mod tests {
     #[test]
     fn a_source_address() {
         let settings = SocketSettings::default();
-        let listener = listen("127.0.0.1", 0, &settings).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let source = host::resolve_local("127.0.0.2", 0, false, Dns::Forbidden).unwrap();
+        let listener = listen(&LOOPBACK, 0, &settings).unwrap();
+        let addr = listener.local_addr();
+        let source = "127.0.0.2:0".parse::<SocketAddr>().unwrap();
         let connecting = connect_start(addr, Some(source), &settings).unwrap();
         let Accepted { peer, .. } = accepted(&listener);
         assert_eq!(peer.unwrap().ip(), source.ip());
@@ -290,8 +322,8 @@ mod tests {
     #[test]
     fn a_connection_to_itself() {
         let settings = SocketSettings::default();
-        let listener = listen("127.0.0.1", 0, &settings).unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = listen(&LOOPBACK, 0, &settings).unwrap();
+        let addr = listener.local_addr();
         drop(listener);
         let Connecting { stream, .. } = connect_start(addr, Some(addr), &settings).unwrap();
         wait(stream.fd(), libc::POLLOUT);
@@ -303,14 +335,11 @@ mod tests {
     fn a_descriptor_of_the_application() {
         let made = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = made.local_addr().unwrap();
-        let settings =
-            SocketSettings { use_fd: Some(made.into_raw_fd()), ..SocketSettings::default() };
-        let listener = listen("ignored", 1, &settings).unwrap();
-        assert_eq!(listener.endpoint(), format!("tcp://{addr}"));
-        let _client = connected(addr, &SocketSettings::default());
+        let settings = SocketSettings::default();
+        let listener = adopt(made.into_raw_fd(), &settings).unwrap();
+        assert_eq!(listener.endpoint(), format!("tcp://{addr}").as_bytes());
+        let _client = connected(addr, &settings);
         accepted(&listener);
-
-        let settings = SocketSettings { use_fd: Some(-5), ..SocketSettings::default() };
-        assert_eq!(listen("*", 0, &settings).unwrap_err(), Error::BADF);
+        assert_eq!(adopt(-5, &settings).unwrap_err(), Error::BADF);
     }
 }

@@ -62,15 +62,11 @@ pub fn preprocessed(header: &Path, args: &[&str]) -> String {
     text
 }
 
-/// A file name that no other call returns.
+/// A file name that no other call returns in this run; the next run uses it again.
 pub fn temporary(extension: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let name = format!(
-        "probe-{}-{}.{extension}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{count}.{extension}"))
 }
 
 /// Runs a command that must succeed.

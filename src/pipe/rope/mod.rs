@@ -80,6 +80,8 @@ struct Written {
     messages: AtomicU64,
     /// Externals pushed since the start.
     externals: AtomicU64,
+    /// Committed bytes since the start, external bodies included.
+    volume: AtomicU64,
     closed: AtomicBool,
     waiting_for_credit: AtomicBool,
 }
@@ -116,7 +118,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         spare: AtomicPtr::new(std::ptr::null_mut()),
         left: AtomicPtr::new(std::ptr::null_mut()),
     });
-    let start = Mark { chunk: first, offset: 0, position: 0, messages: 0 };
+    let start = Mark { chunk: first, offset: 0, position: 0, messages: 0, bodies: 0 };
     let writer = Writer {
         shared: shared.clone(),
         end: start,
@@ -138,6 +140,15 @@ struct Mark {
     offset: usize,
     position: u64,
     messages: u64,
+    /// Bytes of external bodies.
+    bodies: u64,
+}
+
+impl Mark {
+    /// All bytes before this place, in the rope and beside it.
+    fn volume(&self) -> u64 {
+        self.position + self.bodies
+    }
 }
 
 /// The producing end.
@@ -179,6 +190,7 @@ impl Writer {
         // SAFETY: `reserve` made room.
         let room = unsafe { self.end.chunk.spare(self.end.offset, HEADER_MAX) };
         let header = put_header(room, flags, body.len() as u64);
+        self.end.bodies += body.len() as u64;
         self.staged.push((self.end.position + header as u64, External::Body(body)));
         self.frame_done(header, flags);
         Ok(())
@@ -211,6 +223,7 @@ impl Writer {
         // The count may be ahead of the position for a moment, never behind it: a reader that
         // reads the position first credits at most a few messages too early.
         written.messages.store(self.boundary.messages, Ordering::Relaxed);
+        written.volume.store(self.boundary.volume(), Ordering::Relaxed);
         written.position.store(self.boundary.position, Ordering::Release);
     }
 
@@ -252,6 +265,11 @@ impl Writer {
     /// True while a message has been begun and its last part is missing.
     pub fn inside_message(&self) -> bool {
         self.end.position != self.boundary.position
+    }
+
+    /// Bytes of whole messages appended since the start, external bodies included.
+    pub fn volume(&self) -> u64 {
+        self.boundary.volume()
     }
 
     /// Messages appended since the start.
@@ -335,6 +353,7 @@ impl Writer {
 
     /// The first `header` unparsed bytes are the header of a frame whose body is `body`.
     pub fn accept_external(&mut self, header: usize, flags: u8, body: Msg) {
+        self.end.bodies += body.len() as u64;
         self.staged.push((self.end.position + header as u64, External::Body(body)));
         self.accept_frame(header, flags);
     }
@@ -426,6 +445,18 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
         self.shared.written.closed.store(true, Ordering::Release);
+    }
+}
+
+/// Looks at what was committed to a rope, from any thread.
+pub struct Committed(Arc<Shared>);
+
+impl Committed {
+    /// Bytes committed since the start, external bodies included.
+    pub fn volume(&self) -> u64 {
+        // The position is stored after the volume, with release.
+        self.0.written.position.load(Ordering::Acquire);
+        self.0.written.volume.load(Ordering::Relaxed)
     }
 }
 

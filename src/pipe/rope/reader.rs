@@ -3,7 +3,7 @@
 
 use super::super::chunk::ChunkPtr;
 use super::super::sync::{Arc, Ordering, fence};
-use super::{COMMAND, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared};
+use super::{COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared};
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 
@@ -138,8 +138,10 @@ impl Reader {
     /// Takes the frame that [`frame`](Reader::frame) returned last.
     #[inline]
     pub fn skip(&mut self) {
-        if self.frame_external {
-            self.externals.pop_front();
+        if self.frame_external
+            && let Some((_, External::Body(body))) = self.externals.pop_front()
+        {
+            self.head.bodies += body.len() as u64;
         }
         self.pass_frame();
     }
@@ -151,6 +153,7 @@ impl Reader {
         }
         match self.externals.pop_front() {
             Some((_, External::Body(body))) => {
+                self.head.bodies += body.len() as u64;
                 self.pass_frame();
                 Some(body)
             }
@@ -173,6 +176,11 @@ impl Reader {
                 self.metadata = metadata;
             }
         }
+    }
+
+    /// A view of what is committed, for other threads.
+    pub fn committed(&self) -> Committed {
+        Committed(self.shared.clone())
     }
 
     /// Messages taken since the start.

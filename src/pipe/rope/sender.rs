@@ -87,6 +87,8 @@ impl Sender {
             match self.piece(&mut at, self.bodies_sent) {
                 Piece::Body(body) => {
                     let rest = body.len() - self.body_sent;
+                    let step = rest.min(length);
+                    self.sent.bodies += step as u64;
                     if rest > length {
                         self.body_sent += length;
                         break;
@@ -147,6 +149,11 @@ impl Sender {
             rewind(writer, &mut self.reader);
             self.sent = self.reader.head;
         }
+    }
+
+    /// Bytes written since the start, external bodies included.
+    pub fn volume(&self) -> u64 {
+        self.sent.volume()
     }
 
     /// True when the writer waits for credit and must be told that there is some.

@@ -11,12 +11,11 @@ use crate::errno::{Error, Result};
 const MAX_ENTRY: usize = 1 << 20;
 
 /// The addresses of a host, port 0, in the C library's order: IPv4 ones only, or with `ipv6` IPv6
-/// ones and, if there are none, IPv4 ones mapped into IPv6. With `numeric`, only an address in
-/// digits is understood, and nothing blocks.
+/// ones and, if there are none, IPv4 ones mapped into IPv6. May block for long.
 ///
 /// # Errors
 /// NOMEM; NOENT for all that getaddrinfo(3) reports otherwise.
-pub fn lookup(host: &str, ipv6: bool, numeric: bool) -> Result<Vec<SocketAddr>> {
+pub fn lookup(host: &str, ipv6: bool) -> Result<Vec<SocketAddr>> {
     let host = CString::new(host).map_err(|_| Error::NOENT)?;
     // SAFETY: an addrinfo of zeros is a valid one that asks for nothing.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
@@ -26,9 +25,6 @@ pub fn lookup(host: &str, ipv6: bool, numeric: bool) -> Result<Vec<SocketAddr>> 
     if ipv6 {
         hints.ai_family = libc::AF_INET6;
         hints.ai_flags |= libc::AI_V4MAPPED;
-    }
-    if numeric {
-        hints.ai_flags |= libc::AI_NUMERICHOST;
     }
 
     let mut list = ptr::null_mut();
@@ -184,9 +180,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numeric_hosts() {
+    fn hosts() {
         let addresses = |host, ipv6| {
-            lookup(host, ipv6, true)
+            lookup(host, ipv6)
                 .map(|list| list.iter().map(|addr| addr.ip().to_string()).collect::<Vec<_>>())
         };
         assert_eq!(addresses("127.0.0.1", false), Ok(vec!["127.0.0.1".into()]));
@@ -194,7 +190,8 @@ mod tests {
         assert_eq!(addresses("127.0.0.1", true), Ok(vec!["::ffff:127.0.0.1".into()]));
         assert_eq!(addresses("::1", true), Ok(vec!["::1".into()]));
         assert_eq!(addresses("::1", false), Err(Error::NOENT));
-        assert_eq!(addresses("localhost", false), Err(Error::NOENT));
+        assert_eq!(addresses("localhost", false), Ok(vec!["127.0.0.1".into()]));
+        assert_eq!(addresses("no name", false), Err(Error::NOENT));
         assert_eq!(addresses("", false), Err(Error::NOENT));
         assert_eq!(addresses("1\0", false), Err(Error::NOENT));
     }

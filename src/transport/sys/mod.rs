@@ -8,6 +8,7 @@
 mod linux;
 mod lookup;
 mod process;
+mod scatter;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -23,6 +24,7 @@ pub use linux::{
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
 };
+pub use scatter::read_message;
 pub use process::{SignalGuard, block_all_signals, fork_generation, sched_yield};
 
 use crate::errno::{Error, Result};

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! A socket's pipe joined to a stream.
+
+use super::decode::Decoder;
+use super::encode::Encoder;
+use super::rx::{ReadEnd, Rx};
+use super::rx_set::RxSet;
+use super::tx::{Counters, Progress, Tx};
+use super::tx_ownership::{TxOwnership, TxState};
+use crate::errno::{Error, Result};
+use crate::msg::Metadata;
+use crate::pipe::rope::{self, Committed, Sender, Writer};
+use crate::pipe::{Latest, Peer, PipeId};
+use crate::transport::Stream;
+use crate::zmtp::error::FailureClass;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Writes a caller makes on one call.
+const CALLER_WRITES: usize = 2;
+/// Writes the I/O thread makes before it looks at others.
+const IO_WRITES: usize = 16;
+/// Bytes that a caller collects before it writes them itself although the I/O thread would.
+const BORROW_AT: u64 = 64 * 1024;
+/// Direct writes that follow the end of the last one this closely are a stream...
+const STREAM_GAP: Duration = Duration::from_micros(2);
+/// ...once there were so many in a row.
+const STREAM_STREAK: u32 = 2;
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure {
+    pub class: FailureClass,
+    pub error: Error,
+}
+
+impl Failure {
+    pub fn connection(error: Error) -> Failure {
+        Failure { class: FailureClass::Connection, error }
+    }
+
+    pub fn protocol(error: Error) -> Failure {
+        Failure { class: FailureClass::Protocol, error }
+    }
+
+    pub fn timeout() -> Failure {
+        Failure { class: FailureClass::Timeout, error: Error::AGAIN }
+    }
+}
+
+/// What a link asks of its I/O thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Messages come in a stream: write them from now on.
+    Promise,
+    /// The kernel takes no more: write when it does.
+    Blocked,
+    /// The connection broke.
+    Failed(Failure),
+    /// The socket has closed its end of the pipe.
+    PipeClosed,
+    /// The peer asked for a time-out, in deciseconds.
+    PingTtl(u16),
+}
+
+/// The I/O thread of a link. `token` is the number the link was given there.
+pub trait Home: Send + Sync {
+    fn request(&self, token: usize, request: Request);
+}
+
+/// The socket of a link.
+pub trait Owner: Send + Sync {
+    /// The pipe was empty and is not any more, or has ended.
+    fn readable(&self, pipe: PipeId);
+    /// The pipe was full and is not any more.
+    fn writable(&self, pipe: PipeId);
+}
+
+/// What a connection needs to know before traffic begins.
+pub struct Traffic {
+    pub stream: Arc<Stream>,
+    pub encoder: Encoder,
+    pub decoder: Decoder,
+    pub metadata: Option<Arc<Metadata>>,
+    /// Bytes that arrived with the end of the handshake.
+    pub leftover: Vec<u8>,
+    /// The end of the handshake that could not be sent yet.
+    pub unsent: Vec<u8>,
+}
+
+pub struct Link {
+    ownership: TxOwnership,
+    /// Writing makes no sense now: no connection, or a full kernel buffer.
+    blocked: AtomicBool,
+    tx: Mutex<Tx>,
+    committed: Committed,
+    /// Rope bytes and bodies written so far, to be compared with what was appended.
+    sent: AtomicU64,
+    rx: Mutex<Rx>,
+    /// Commands to be sent between two frames.
+    commands: Mutex<Vec<u8>>,
+    commands_waiting: AtomicBool,
+    pace: Mutex<Pace>,
+    home: Arc<dyn Home>,
+    /// The session's number at the I/O thread.
+    token: usize,
+    owner: Arc<dyn Owner>,
+    pipe: AtomicU64,
+    place: Mutex<Option<(Arc<RxSet>, usize)>>,
+    /// Reads that brought something, for the heartbeat.
+    traffic: AtomicU64,
+    pipe_closed: AtomicBool,
+}
+
+/// How closely direct writes follow each other.
+struct Pace {
+    last_end: Option<Instant>,
+    streak: u32,
+}
+
+impl Link {
+    /// A link without a stream. `inbound` is the writing end of what the socket reads, `outbound`
+    /// the reading end of what it writes.
+    pub fn new(
+        token: usize,
+        outbound: rope::Reader,
+        outbound_latest: Option<Latest>,
+        rx: Rx,
+        home: Arc<dyn Home>,
+        owner: Arc<dyn Owner>,
+    ) -> Link {
+        let committed = outbound.committed();
+        Link {
+            ownership: TxOwnership::new(),
+            blocked: AtomicBool::new(true),
+            tx: Mutex::new(Tx::new(Sender::new(outbound), outbound_latest)),
+            committed,
+            sent: AtomicU64::new(0),
+            rx: Mutex::new(rx),
+            commands: Mutex::new(Vec::new()),
+            commands_waiting: AtomicBool::new(false),
+            pace: Mutex::new(Pace { last_end: None, streak: 0 }),
+            home,
+            token,
+            owner,
+            pipe: AtomicU64::new(PipeId::NONE.to_raw()),
+            place: Mutex::new(None),
+            traffic: AtomicU64::new(0),
+            pipe_closed: AtomicBool::new(false),
+        }
+    }
+
+    pub fn set_pipe(&self, pipe: PipeId) {
+        self.pipe.store(pipe.to_raw(), Ordering::Release);
+    }
+
+    pub fn pipe(&self) -> PipeId {
+        PipeId::from_raw(self.pipe.load(Ordering::Acquire))
+    }
+
+    pub fn owner(&self) -> &Arc<dyn Owner> {
+        &self.owner
+    }
+
+    /// Reads so far that brought something.
+    pub fn traffic(&self) -> u64 {
+        self.traffic.load(Ordering::Relaxed)
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.tx.lock().counters
+    }
+
+    /// True once the socket has closed its end of the pipe.
+    pub fn is_pipe_closed(&self) -> bool {
+        self.pipe_closed.load(Ordering::Acquire)
+    }
+
+    /// Something was appended that has not been written.
+    pub fn has_waiting(&self) -> bool {
+        self.committed.volume() != self.sent.load(Ordering::Acquire)
+            || self.commands_waiting.load(Ordering::Acquire)
+    }
+
+    /// Bytes written so far, to see whether somebody is writing.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    // The caller's side. All under the socket's lock.
+
+    fn write_direct(&self, writer: &mut Writer) {
+        let now = Instant::now();
+        {
+            let mut pace = self.pace.lock();
+            let close = pace.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
+            pace.streak = if close { pace.streak + 1 } else { 0 };
+            if pace.streak >= STREAM_STREAK {
+                pace.streak = 0;
+                pace.last_end = None;
+                if self.ownership.try_promise() {
+                    self.request(Request::Promise);
+                }
+                return;
+            }
+        }
+        if !self.ownership.try_app() {
+            return;
+        }
+        self.write_owned(Some(writer));
+        self.pace.lock().last_end = Some(Instant::now());
+    }
+
+    /// Writes as the owner (`App` or `Borrowed`), and lets go.
+    fn write_owned(&self, mut writer: Option<&mut Writer>) {
+        loop {
+            let borrowed = self.ownership.state() == TxState::Borrowed;
+            let progress = {
+                let mut tx = self.tx.lock();
+                let progress = self.round(&mut tx, CALLER_WRITES);
+                if let (Progress::Drained, Some(writer)) = (progress, writer.as_deref_mut()) {
+                    tx.sender().rewind(writer);
+                }
+                progress
+            };
+            match progress {
+                Progress::Drained => self.ownership.app_done(),
+                Progress::More => {
+                    self.ownership.app_to_io();
+                    if !borrowed {
+                        self.request(Request::Promise);
+                    }
+                }
+                Progress::Blocked => {
+                    self.blocked.store(true, Ordering::Release);
+                    self.ownership.app_to_io();
+                    self.request(Request::Blocked);
+                }
+                Progress::Detached => self.ownership.app_to_io(),
+                Progress::Failed(error) => {
+                    self.blocked.store(true, Ordering::Release);
+                    self.ownership.app_to_io();
+                    self.request(Request::Failed(Failure::connection(error)));
+                }
+            }
+            // Commands may have come in from a reading thread meanwhile.
+            if progress != Progress::Drained
+                || borrowed
+                || !self.commands_waiting.load(Ordering::Acquire)
+                || !self.ownership.try_app()
+            {
+                return;
+            }
+        }
+    }
+
+    /// One round of writing by whoever owns the output.
+    fn round(&self, tx: &mut Tx, writes: usize) -> Progress {
+        if self.commands_waiting.load(Ordering::Acquire) {
+            let mut commands = self.commands.lock();
+            if tx.insert(&mut commands) {
+                self.commands_waiting.store(false, Ordering::Release);
+            }
+        }
+        let progress = tx.speculative_write(writes);
+        self.sent.store(tx.sender().volume(), Ordering::Release);
+        if tx.sender().grant_credit() {
+            self.owner.writable(self.pipe());
+        }
+        progress
+    }
+
+    // Commands, from either side.
+
+    /// Sends a command frame between two frames of the pipe.
+    pub fn send_command(&self, frame: &[u8]) {
+        self.commands.lock().extend_from_slice(frame);
+        self.commands_waiting.store(true, Ordering::Release);
+        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+            self.write_owned(None);
+        }
+    }
+
+    // The I/O thread's side.
+
+    /// Starts traffic on a new connection. What was queued meanwhile is to be written by
+    /// [`io_write`](Link::io_write).
+    pub fn attach(&self, traffic: Traffic) -> Result<()> {
+        {
+            let mut rx = self.rx.lock();
+            rx.attach(traffic.stream.clone(), traffic.decoder, traffic.metadata);
+            rx.preload(&traffic.leftover)?;
+        }
+        self.take_output();
+        self.tx.lock().attach(traffic.stream, traffic.encoder, traffic.unsent);
+        self.blocked.store(false, Ordering::Release);
+        self.ownership.io_keep();
+        Ok(())
+    }
+
+    /// Ends traffic: whatever was begun in either direction is dropped, whole messages stay.
+    pub fn detach(&self) {
+        self.blocked.store(true, Ordering::Release);
+        self.take_output();
+        {
+            let mut tx = self.tx.lock();
+            tx.detach();
+            self.sent.store(tx.sender().volume(), Ordering::Release);
+        }
+        self.commands.lock().clear();
+        self.commands_waiting.store(false, Ordering::Release);
+        self.ownership.io_keep();
+        self.rx.lock().detach();
+    }
+
+    /// Gives the socket a frame that did not come over the wire.
+    pub fn inject(&self, flags: u8, body: &[u8]) {
+        if self.rx.lock().inject(flags, body) {
+            self.owner.readable(self.pipe());
+        }
+    }
+
+    /// Changes the high-water mark for what is received.
+    pub fn set_receive_limit(&self, limit: u64) {
+        self.rx.lock().set_limit(limit);
+    }
+
+    /// Closes the inbound side for good: once the socket has read what is there, its pipe ends.
+    pub fn close_inbound(&self) {
+        if self.rx.lock().close() {
+            self.owner.readable(self.pipe());
+        }
+    }
+
+    /// Waits for a caller that is writing just now; it does not block there.
+    fn take_output(&self) {
+        while !self.ownership.try_io() {
+            crate::transport::sched_yield();
+        }
+    }
+
+    /// Writes what is waiting. `None`: a caller is writing just now.
+    pub fn io_write(&self) -> Option<Progress> {
+        if !self.ownership.try_io() {
+            return None;
+        }
+        let progress = self.round(&mut self.tx.lock(), IO_WRITES);
+        self.blocked.store(
+            !matches!(progress, Progress::Drained | Progress::More),
+            Ordering::Release,
+        );
+        self.ownership.io_keep();
+        Some(progress)
+    }
+
+    /// Takes the promise back. False: something is waiting, the promise stays.
+    pub fn release(&self) -> bool {
+        if !self.ownership.try_io() {
+            return false;
+        }
+        if self.has_waiting() {
+            self.ownership.io_keep();
+            return false;
+        }
+        self.ownership.io_done();
+        if self.has_waiting() && self.ownership.try_io() {
+            self.ownership.io_keep();
+            return false;
+        }
+        true
+    }
+
+    // Reading, by whoever has the claim.
+
+    /// Reads up to a fair share; true when the socket's pipe was asleep and must be activated.
+    pub fn read(&self, at_end: bool) -> (bool, ReadEnd) {
+        let mut rx = self.rx.lock();
+        let before = rx.reads();
+        let (activated, end) = rx.read(self, at_end);
+        if rx.reads() != before {
+            self.traffic.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(rx);
+        if let ReadEnd::Failed(failure) = end {
+            self.request(Request::Failed(failure));
+        }
+        (activated, end)
+    }
+
+    pub(super) fn ping_ttl(&self, deciseconds: u16) {
+        self.request(Request::PingTtl(deciseconds));
+    }
+
+    /// Where the link is among its socket's connections.
+    pub fn set_place(&self, place: Option<(Arc<RxSet>, usize)>) {
+        *self.place.lock() = place;
+    }
+
+    pub fn place(&self) -> Option<(Arc<RxSet>, usize)> {
+        self.place.lock().clone()
+    }
+
+    fn request(&self, request: Request) {
+        self.home.request(self.token, request);
+    }
+}
+
+impl Peer for Link {
+    #[inline]
+    fn written(&self, writer: &mut Writer) {
+        writer.publish();
+        match self.ownership.after_append() {
+            TxState::Idle => self.write_direct(writer),
+            TxState::Io => {
+                if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
+                    && !self.blocked.load(Ordering::Relaxed)
+                    && self.ownership.try_borrow()
+                {
+                    self.write_owned(Some(writer));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn full(&self) {
+        if self.ownership.state() == TxState::Io
+            && !self.blocked.load(Ordering::Relaxed)
+            && self.ownership.try_borrow()
+        {
+            self.write_owned(None);
+        }
+    }
+
+    fn credit(&self) {
+        if let Some((set, place)) = self.place() {
+            set.resume(place);
+        }
+    }
+
+    fn closed(&self) {
+        self.pipe_closed.store(true, Ordering::Release);
+        self.request(Request::PipeClosed);
+    }
+}

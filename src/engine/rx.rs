@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! The input of a connection: bytes are read straight into the pipe's memory, recognised as frames
+//! there, and committed message by message up to the high-water mark. Large bodies are read into
+//! the memory of the message that will be handed out.
+
+use super::decode::{Decoder, ReplyFilter};
+use super::link::{Failure, Link};
+use crate::errno::{Error, Result};
+use crate::msg::{Metadata, Msg, MsgBuilder};
+use crate::pipe::rope::{self, COMMAND, LONG, MORE, SKIP, Writer, rope};
+use crate::pipe::{Latest, REFERENCE_THRESHOLD};
+use crate::transport::{ReadOutcome, Stream};
+use crate::zmtp::command::Command;
+use crate::zmtp::frame::{self, Flags, HeaderParse};
+use std::sync::Arc;
+
+/// Bytes read from one connection before others get their turn.
+const QUOTA: usize = 256 * 1024;
+/// Bytes read beyond a large body at once; more would only have to be copied again.
+const LOOK_AHEAD: usize = 4096;
+/// A raw connection's data arrives in parts of at most this many bytes.
+const RAW_PART: usize = 8192;
+/// Room for one read at least, in bytes.
+const READ_MINIMUM: usize = 256;
+
+/// How a round of reading ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadEnd {
+    /// Nothing is left; the next edge tells.
+    Drained,
+    /// There may be more: the share was used up.
+    More,
+    /// The pipe is at its high-water mark; the socket's credit tells.
+    Stalled,
+    /// The connection is broken or broke the protocol.
+    Failed(Failure),
+    /// There is no connection.
+    Detached,
+}
+
+/// What the input has to know of the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct RxRules {
+    /// High-water mark in messages.
+    pub limit: u64,
+    /// ZMQ_MAXMSGSIZE in bytes, negative for none.
+    pub max_msg_size: i64,
+    /// Subscriptions are for the socket (PUB, XPUB); others drop them.
+    pub subscriptions: bool,
+    /// Only replies may come (REQ).
+    pub replies_only: bool,
+}
+
+struct Large {
+    flags: u8,
+    header: usize,
+    body: MsgBuilder,
+}
+
+/// The input of a connection. Touched only by whoever has the claim.
+pub struct Rx {
+    writer: Writer,
+    stream: Option<Arc<Stream>>,
+    decoder: Decoder,
+    rules: RxRules,
+    filter: ReplyFilter,
+    large: Option<Large>,
+    /// Received bytes of a framing that is not the pipe's.
+    scratch: Vec<u8>,
+    reads: u64,
+    /// Where the newest message goes when the pipe conflates.
+    latest: Option<(Latest, rope::Reader)>,
+    closed: bool,
+}
+
+impl Rx {
+    pub fn new(writer: Writer, rules: RxRules) -> Rx {
+        Rx {
+            writer,
+            stream: None,
+            decoder: Decoder::Plain,
+            rules,
+            filter: ReplyFilter::Begin,
+            large: None,
+            scratch: Vec::new(),
+            reads: 0,
+            latest: None,
+            closed: false,
+        }
+    }
+
+    /// An input that keeps the newest message only (ZMQ_CONFLATE).
+    pub fn conflating(latest: Latest, rules: RxRules) -> Result<Rx> {
+        let (writer, reader) = rope()?;
+        let mut rx = Rx::new(writer, rules);
+        rx.rules.limit = crate::pipe::UNLIMITED;
+        rx.latest = Some((latest, reader));
+        Ok(rx)
+    }
+
+    /// Reads that brought something.
+    pub fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    pub fn set_limit(&mut self, limit: u64) {
+        if self.latest.is_none() {
+            self.rules.limit = limit;
+        }
+    }
+
+    pub fn attach(
+        &mut self,
+        stream: Arc<Stream>,
+        decoder: Decoder,
+        metadata: Option<Arc<Metadata>>,
+    ) {
+        self.stream = Some(stream);
+        self.decoder = decoder;
+        self.filter = ReplyFilter::Begin;
+        self.writer.append_metadata(metadata);
+    }
+
+    /// Bytes that arrived before the traffic began.
+    pub fn preload(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match self.decoder {
+            Decoder::Plain => {
+                let room = self.writer.receive_buffer(bytes.len())?;
+                room[..bytes.len()].copy_from_slice(bytes);
+                self.writer.received(bytes.len());
+            }
+            _ => self.scratch.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    /// Appends a frame that did not come over the wire: an empty one tells a STREAM socket that its
+    /// peer came or went. True: the socket's pipe was asleep.
+    pub fn inject(&mut self, flags: u8, body: &[u8]) -> bool {
+        self.writer.append(flags, body).is_ok() && self.commit()
+    }
+
+    /// Forgets the stream and every message not received whole.
+    pub fn detach(&mut self) {
+        self.stream = None;
+        self.large = None;
+        self.scratch = Vec::new();
+        self.writer.rollback();
+    }
+
+    /// Nothing more will come. True: the socket's pipe was asleep.
+    pub fn close(&mut self) -> bool {
+        self.detach();
+        self.closed = true;
+        if let Some((latest, _)) = &self.latest {
+            latest.lock().closed = true;
+            return true;
+        }
+        self.writer.close()
+    }
+
+    /// Reads a fair share. `at_end`: the peer has finished sending, so read on to the very end.
+    pub fn read(&mut self, link: &Link, at_end: bool) -> (bool, ReadEnd) {
+        let mut activated = false;
+        let mut taken = 0;
+        let end = loop {
+            let parsed = self.parse(link);
+            activated |= self.commit();
+            match parsed {
+                Ok(true) => {}
+                Ok(false) => break ReadEnd::Stalled,
+                Err(failure) => break ReadEnd::Failed(failure),
+            }
+            if taken >= QUOTA {
+                break ReadEnd::More;
+            }
+            let Some(stream) = self.stream.clone() else { break ReadEnd::Detached };
+            match self.receive(&stream) {
+                Ok((ReadOutcome::Read(count), full)) => {
+                    self.reads += 1;
+                    taken += count;
+                    if !full && !at_end {
+                        // A short read: nothing is left now.
+                        let parsed = self.parse(link);
+                        activated |= self.commit();
+                        break match parsed {
+                            Ok(true) => ReadEnd::Drained,
+                            Ok(false) => ReadEnd::Stalled,
+                            Err(failure) => ReadEnd::Failed(failure),
+                        };
+                    }
+                }
+                Ok((ReadOutcome::WouldBlock, _)) => break ReadEnd::Drained,
+                Ok((ReadOutcome::Closed, _)) => {
+                    break ReadEnd::Failed(Failure::connection(Error::PIPE));
+                }
+                Err(error) => break ReadEnd::Failed(Failure::connection(error)),
+            }
+        };
+        if matches!(end, ReadEnd::Failed(_)) {
+            self.stream = None;
+        }
+        (activated, end)
+    }
+
+    /// One read. True beside the outcome: it filled all the room there was.
+    fn receive(&mut self, stream: &Stream) -> Result<(ReadOutcome, bool)> {
+        if let Some(large) = &mut self.large {
+            let lacking = large.body.remaining();
+            let ahead = self.writer.receive_buffer(frame::MAX_HEADER)?;
+            let ahead = match ahead.len() {
+                length if length > LOOK_AHEAD => &mut ahead[..LOOK_AHEAD],
+                _ => ahead,
+            };
+            let room = lacking + ahead.len();
+            let (outcome, surplus) = stream.read_message(&mut large.body, ahead)?;
+            self.writer.received(surplus);
+            let full = match outcome {
+                ReadOutcome::Read(count) => count >= room || large.body.remaining() > 0,
+                _ => false,
+            };
+            return Ok((outcome, full));
+        }
+        if self.decoder != Decoder::Plain {
+            let before = self.scratch.len();
+            self.scratch.resize(before + RAW_PART, 0);
+            let outcome = stream.read_into(&mut self.scratch[before..]);
+            let count = match outcome {
+                Ok(ReadOutcome::Read(count)) => count,
+                _ => 0,
+            };
+            self.scratch.truncate(before + count);
+            return Ok((outcome?, count == RAW_PART));
+        }
+        let minimum = self.wanted().max(READ_MINIMUM);
+        let fresh = self.writer.unparsed().is_empty();
+        let room = self.writer.receive_buffer(minimum)?;
+        let length = room.len();
+        let outcome = stream.read_into(room)?;
+        let ReadOutcome::Read(count) = outcome else { return Ok((outcome, false)) };
+        self.writer.received(count);
+        let full = count == length;
+        if full && fresh {
+            self.writer.grow();
+        }
+        Ok((outcome, full))
+    }
+
+    /// How many bytes the frame at the front still lacks, when that is known.
+    fn wanted(&self) -> usize {
+        let unparsed = self.writer.unparsed();
+        match frame::parse_header(unparsed) {
+            HeaderParse::Header { header_len, body_len, .. } => usize::try_from(body_len)
+                .unwrap_or(0)
+                .saturating_add(header_len)
+                .saturating_sub(unparsed.len())
+                .min(REFERENCE_THRESHOLD),
+            HeaderParse::Incomplete => 0,
+        }
+    }
+
+    /// Recognises frames. False: stopped at the high-water mark.
+    fn parse(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
+        match self.decoder {
+            Decoder::Plain => self.parse_plain(link),
+            Decoder::Legacy => self.parse_legacy(),
+            Decoder::Raw => {
+                if self.scratch.is_empty() {
+                    return Ok(true);
+                }
+                if !self.has_room() {
+                    return Ok(false);
+                }
+                for part in std::mem::take(&mut self.scratch).chunks(RAW_PART) {
+                    self.writer.append(0, part).map_err(Failure::connection)?;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.writer.inside_message()
+            || self.writer.has_room(self.rules.limit)
+            || !self.writer.wait_for_credit(self.rules.limit)
+    }
+
+    fn parse_plain(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
+        loop {
+            if let Some(large) = self.large.take() {
+                if !large.body.is_full() {
+                    self.large = Some(large);
+                    return Ok(true);
+                }
+                self.accept_large(large, link)?;
+                continue;
+            }
+            let unparsed = self.writer.unparsed();
+            let HeaderParse::Header { flags, header_len, body_len } =
+                frame::parse_header(unparsed)
+            else {
+                return Ok(true);
+            };
+            let length = frame::check_size(body_len, self.rules.max_msg_size)
+                .map_err(Failure::protocol)?;
+            let flags = kept_flags(flags);
+            // Commands do not wait for room: a PING is answered however full the pipe is.
+            let complete = unparsed.len() - header_len >= length;
+            if complete && flags & COMMAND != 0 {
+                self.accept_command(header_len, length, flags, link);
+                continue;
+            }
+            if flags & COMMAND == 0 && !self.has_room() {
+                return Ok(false);
+            }
+            if complete {
+                self.check_reply(flags, length)?;
+                self.writer.accept_frame(header_len + length, flags);
+                continue;
+            }
+            if length < REFERENCE_THRESHOLD {
+                return Ok(true);
+            }
+            let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
+            body.push(&self.writer.unparsed()[header_len..]).map_err(Failure::connection)?;
+            self.writer.truncate_unparsed(header_len);
+            self.large = Some(Large { flags, header: header_len, body });
+        }
+    }
+
+    fn accept_large(&mut self, large: Large, link: &Link) -> std::result::Result<(), Failure> {
+        let Large { flags, header, body } = large;
+        let body: Msg = body.finish();
+        let mut flags = flags;
+        if flags & COMMAND != 0 {
+            if !self.obey(body.data(), link) {
+                flags |= SKIP;
+            }
+        } else {
+            self.check_reply(flags, body.len())?;
+        }
+        self.writer.accept_external(header, flags, body);
+        Ok(())
+    }
+
+    fn accept_command(&mut self, header: usize, length: usize, flags: u8, link: &Link) {
+        let body = &self.writer.unparsed()[header..header + length];
+        let keep = self.obey(body, link);
+        self.writer.accept_frame(header + length, if keep { flags } else { flags | SKIP });
+    }
+
+    /// Acts on a command. True: it is for the socket.
+    fn obey(&self, body: &[u8], link: &Link) -> bool {
+        match Command::parse(body) {
+            Command::Ping { ttl_deciseconds, context } => {
+                let mut frame = Vec::new();
+                Command::Pong { context }.encode_frame(&mut frame);
+                link.send_command(&frame);
+                if ttl_deciseconds > 0 {
+                    link.ping_ttl(ttl_deciseconds);
+                }
+                false
+            }
+            Command::Subscribe(_) | Command::Cancel(_) => self.rules.subscriptions,
+            _ => false,
+        }
+    }
+
+    fn check_reply(&mut self, flags: u8, length: usize) -> std::result::Result<(), Failure> {
+        if self.rules.replies_only {
+            self.filter = self
+                .filter
+                .next(flags, length)
+                .ok_or(Failure::protocol(Error::FAULT))?;
+        }
+        Ok(())
+    }
+
+    fn parse_legacy(&mut self) -> std::result::Result<bool, Failure> {
+        let mut at = 0;
+        let mut room = true;
+        loop {
+            let HeaderParse::Header { flags, header_len, body_len } =
+                frame::parse_header_v1(&self.scratch[at..]).map_err(Failure::protocol)?
+            else {
+                break;
+            };
+            let length = frame::check_size(body_len, self.rules.max_msg_size)
+                .map_err(Failure::protocol)?;
+            let begin = at + header_len;
+            if self.scratch.len() - begin < length {
+                break;
+            }
+            if !self.has_room() {
+                room = false;
+                break;
+            }
+            let flags = kept_flags(flags);
+            self.check_reply(flags, length)?;
+            let body = &self.scratch[begin..begin + length];
+            self.writer.append(flags, body).map_err(Failure::connection)?;
+            at = begin + length;
+        }
+        self.scratch.drain(..at);
+        Ok(room)
+    }
+
+    /// Hands whole messages to the socket. True: its pipe was asleep.
+    fn commit(&mut self) -> bool {
+        let Some((latest, reader)) = &mut self.latest else { return self.writer.commit() };
+        self.writer.publish();
+        let mut newest = None;
+        while let Some(frame) = reader.frame() {
+            let more = frame.more();
+            let metadata = frame.metadata.cloned();
+            let message = match frame.external {
+                true => reader.take_external(),
+                false => {
+                    let copy = Msg::from_slice(frame.body).ok();
+                    reader.skip();
+                    copy
+                }
+            };
+            if let Some(mut message) = message {
+                message.set_more(more);
+                message.set_metadata(metadata);
+                newest = Some(message);
+            }
+        }
+        let changed = newest.is_some();
+        if changed {
+            latest.lock().message = newest;
+        }
+        changed
+    }
+}
+
+/// The flags that have a meaning; a command is never followed by more parts.
+fn kept_flags(flags: Flags) -> u8 {
+    let flags = flags.byte() & (MORE | LONG | COMMAND);
+    if flags & COMMAND != 0 { flags & !MORE } else { flags }
+}

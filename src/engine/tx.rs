@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! The output of a connection: `speculative_write`.
+//!
+//! The bytes written are the pipe's own memory: the rope holds frames as they go over the wire, and
+//! large bodies are gathered from the messages that own them. Nothing is copied, not even when the
+//! kernel takes only a part: the rest stays where it is and is gathered again. Only commands and
+//! frames for peers with another framing pass through `buffer`.
+
+use super::encode::Encoder;
+use crate::errno::{Error, Result};
+use crate::pipe::Latest;
+use crate::pipe::rope::Sender;
+use crate::transport::{Stream, WriteOutcome};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Bytes gathered for one write.
+pub const BATCH: usize = 256 * 1024;
+/// Pieces gathered for one write.
+const SLICES: usize = 32;
+/// Encoded bytes collected for one write when frames are not sent as they lie.
+const ENCODED_BATCH: usize = 64 * 1024;
+
+/// What a round of writing came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Everything that was there has been written.
+    Drained,
+    /// The kernel takes no more: `output_stopped`.
+    Blocked,
+    /// The bound on writes was reached; there is more.
+    More,
+    /// There is no connection.
+    Detached,
+    /// The connection is broken.
+    Failed(Error),
+}
+
+/// What the synchronous path has done so far.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    pub total_attempts: u64,
+    pub sync_success: u64,
+    pub would_block: u64,
+    pub errors: u64,
+    pub total_bytes_sync: u64,
+    pub loop_iterations: u64,
+}
+
+/// The output of a connection. Touched only by the owner of the output.
+pub struct Tx {
+    sender: Sender,
+    latest: Option<Latest>,
+    stream: Option<Arc<Stream>>,
+    encoder: Encoder,
+    /// Whole frames not taken from the rope's memory, and how much of them was written.
+    buffer: Vec<u8>,
+    buffer_written: usize,
+    pub counters: Counters,
+}
+
+impl Tx {
+    pub fn new(sender: Sender, latest: Option<Latest>) -> Tx {
+        Tx {
+            sender,
+            latest,
+            stream: None,
+            encoder: Encoder::Plain,
+            buffer: Vec::new(),
+            buffer_written: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// `first` goes out ahead of everything else.
+    pub fn attach(&mut self, stream: Arc<Stream>, encoder: Encoder, first: Vec<u8>) {
+        self.stream = Some(stream);
+        self.encoder = encoder;
+        self.buffer = first;
+        self.buffer_written = 0;
+    }
+
+    /// Forgets the stream and what was written of a message in part.
+    pub fn detach(&mut self) {
+        self.stream = None;
+        self.buffer = Vec::new();
+        self.buffer_written = 0;
+        self.sender.forget_partial();
+    }
+
+    pub fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Puts a whole frame in front of everything that was not begun. True: it was taken.
+    pub fn insert(&mut self, frame: &mut Vec<u8>) -> bool {
+        if self.stream.is_none() {
+            frame.clear();
+            return true;
+        }
+        if !self.sender.at_frame_boundary() {
+            return false;
+        }
+        self.buffer.append(frame);
+        true
+    }
+
+    /// Nothing is left to write.
+    pub fn drained(&mut self) -> bool {
+        self.buffer.is_empty()
+            && self.sender.drained()
+            && self.latest.as_ref().is_none_or(|latest| latest.lock().message.is_none())
+    }
+
+    /// Writes until nothing is left, the kernel takes no more, or `writes` writes were made.
+    ///
+    /// At most one write is in flight at any time, since each returns at once.
+    pub fn speculative_write(&mut self, writes: usize) -> Progress {
+        let Some(stream) = self.stream.clone() else { return Progress::Detached };
+        for _ in 0..writes {
+            self.counters.loop_iterations += 1;
+            if !self.prepare_output_buffer() {
+                return Progress::Drained;
+            }
+            self.counters.total_attempts += 1;
+            match self.write_some(&stream) {
+                Ok((true, written)) => {
+                    self.counters.sync_success += 1;
+                    self.counters.total_bytes_sync += written as u64;
+                }
+                Ok((false, written)) => {
+                    self.counters.would_block += 1;
+                    self.counters.total_bytes_sync += written as u64;
+                    return Progress::Blocked;
+                }
+                Err(error) => {
+                    self.counters.errors += 1;
+                    return Progress::Failed(error);
+                }
+            }
+        }
+        if self.drained() { Progress::Drained } else { Progress::More }
+    }
+
+    /// Fills the buffer if frames are not sent as they lie. False: there is nothing to write.
+    fn prepare_output_buffer(&mut self) -> bool {
+        if !self.buffer.is_empty() {
+            return true;
+        }
+        if let Some(latest) = &self.latest {
+            if let Some(message) = latest.lock().message.take() {
+                self.encoder.message(&message, &mut self.buffer);
+                return true;
+            }
+            return false;
+        }
+        if self.encoder.is_plain() {
+            return !self.sender.drained();
+        }
+        while self.buffer.len() < ENCODED_BATCH {
+            let Some(frame) = self.sender.frame() else { break };
+            self.encoder.frame(frame.flags, frame.body, &mut self.buffer);
+            self.sender.skip();
+        }
+        !self.buffer.is_empty()
+    }
+
+    /// One attempt. True: all that was offered was taken.
+    fn write_some(&mut self, stream: &Stream) -> Result<(bool, usize)> {
+        if !self.buffer.is_empty() {
+            let rest = &self.buffer[self.buffer_written..];
+            return match stream.write_one(rest)? {
+                WriteOutcome::Wrote(written) if written >= rest.len() => {
+                    self.buffer_written = 0;
+                    if self.buffer.capacity() > ENCODED_BATCH {
+                        self.buffer = Vec::new();
+                    } else {
+                        self.buffer.clear();
+                    }
+                    Ok((true, written))
+                }
+                WriteOutcome::Wrote(written) => {
+                    self.buffer_written += written;
+                    Ok((false, written))
+                }
+                WriteOutcome::WouldBlock => Ok((false, 0)),
+            };
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let (count, total) = self.sender.gather(&mut slices, BATCH);
+        if count == 0 {
+            self.sender.advance(0);
+            return Ok((true, 0));
+        }
+        match stream.write_some(&slices[..count])? {
+            WriteOutcome::Wrote(written) => {
+                self.sender.advance(written);
+                Ok((written >= total, written))
+            }
+            WriteOutcome::WouldBlock => Ok((false, 0)),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread.
+
+use super::reactor::{Reactor, Source, Timer};
+use super::session::{Session, State, network_pipe};
+use crate::abi::*;
+use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
+use crate::errno::Error;
+use crate::mechanism::{HandshakeConfig, MechanismConfig};
+use crate::msg::Metadata;
+use crate::options::Options;
+use crate::transport::{ReadOutcome, Stream, WriteOutcome};
+use crate::zmtp::command::Command;
+use crate::zmtp::error::HandshakeEvent;
+use crate::zmtp::handshake::{Established, Handshake};
+use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
+use crate::zmtp::{SocketType, Version};
+use mio::Interest;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes read at once during a handshake.
+const READ_SIZE: usize = 4096;
+
+pub(super) struct Handshaking {
+    pub(super) stream: Stream,
+    handshake: Handshake,
+}
+
+impl Reactor {
+    /// Begins the protocol on a stream just connected or accepted.
+    pub(super) fn start_engine(&mut self, id: u64, stream: Stream) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.options.raw_socket {
+            self.begin_traffic(id, stream, None, Vec::new());
+            return;
+        }
+        let Some(config) = handshake_config(&session.options, &stream) else {
+            self.end_session(id);
+            return;
+        };
+        let fd = stream.fd();
+        session.state =
+            State::Handshaking(Box::new(Handshaking { stream, handshake: config.start() }));
+        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl) {
+            let at = self.now + Duration::from_millis(interval);
+            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
+        }
+        self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
+        self.continue_handshake(id, true);
+    }
+
+    pub(super) fn continue_handshake(&mut self, id: u64, _readable: bool) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Handshaking(handshaking) = &mut session.state else { return };
+        match handshaking.advance() {
+            Ok(Step::Waiting) => {}
+            Ok(Step::Established(leftover)) => {
+                let state = std::mem::replace(&mut session.state, State::Idle);
+                self.timers.cancel(session.timer.take());
+                let State::Handshaking(handshaking) = state else { return };
+                let Handshaking { stream, handshake } = *handshaking;
+                self.deregister(stream.fd());
+                let established = handshake.into_established();
+                self.begin_traffic(id, stream, established, leftover);
+            }
+            Err(Broken::Stream(error)) => {
+                self.handshake_failed(id, Failure::connection(error));
+            }
+            Err(Broken::Protocol(error)) => {
+                match error.event {
+                    HandshakeEvent::None => {}
+                    HandshakeEvent::NoDetail(errno) => {
+                        let errno = errno.raw() as u64;
+                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
+                    }
+                    HandshakeEvent::Protocol(code) => {
+                        let code = u64::from(code.code());
+                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, code);
+                    }
+                    HandshakeEvent::Auth(status) => {
+                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
+                    }
+                }
+                self.connection_lost(id, error.class);
+            }
+        }
+    }
+
+    /// The stream broke, or the time ran out, before the handshake was complete.
+    pub(super) fn handshake_failed(&mut self, id: u64, failure: Failure) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let errno = failure.error.raw() as u64;
+        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
+        let stop = session.options.reconnect_stop & ZMQ_RECONNECT_STOP_HANDSHAKE_FAILED != 0;
+        let class = if stop { FailureClass::Protocol } else { failure.class };
+        self.connection_lost(id, class);
+    }
+
+    /// Joins the stream to the session's pipe. `established` is `None` for raw connections.
+    fn begin_traffic(
+        &mut self,
+        id: u64,
+        stream: Stream,
+        established: Option<Established>,
+        leftover: Vec<u8>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let options = session.options.clone();
+        let port = session.port.clone();
+        let stream = Arc::new(stream);
+        let metadata = metadata(&stream, established.as_ref());
+        let version = established.as_ref().map(|established| established.version);
+        let (encoder, decoder) = framing(version, options.socket_type);
+        let mut new_pipe = None;
+        let link = match session.link.clone() {
+            Some(link) => link,
+            None => match network_pipe(id, &options, self.handle.clone(), port.clone()) {
+                Ok((pipe, link)) => {
+                    new_pipe = Some(pipe);
+                    session.link = Some(link.clone());
+                    link
+                }
+                Err(_) => {
+                    self.end_session(id);
+                    return;
+                }
+            },
+        };
+        session.state = State::Traffic(stream.clone());
+        let again = std::mem::replace(&mut session.connected_before, true);
+        let modern = version.is_some_and(|version| version >= Version::V3_0);
+        if modern {
+            session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
+        }
+        let (routing_id, implicit, unsent) = match established {
+            Some(established) => (
+                established.routing_id.unwrap_or_default(),
+                established.implicit_subscribe,
+                established.unsent,
+            ),
+            None => (Vec::new(), false, Vec::new()),
+        };
+        let traffic =
+            Traffic { stream: stream.clone(), encoder, decoder, metadata, leftover, unsent };
+        if link.attach(traffic).is_err() {
+            self.end_session(id);
+            return;
+        }
+        if version.is_none() && options.raw_notify {
+            link.inject(0, b"");
+        }
+        if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
+            let mut subscription = Vec::new();
+            Command::Subscribe(b"").encode_body(&mut subscription);
+            link.inject(crate::pipe::COMMAND, &subscription);
+        }
+        match new_pipe {
+            Some(mut pipe) => {
+                pipe.routing_id = if options.recv_routing_id { routing_id } else { Vec::new() };
+                pipe.outgoing = again || self.is_outgoing(id);
+                port.attach(pipe, link.clone());
+            }
+            None => port.connected(link.pipe(), routing_id, again),
+        }
+        let heartbeat = modern.then(|| Heartbeat::new(heartbeat_config(&options)));
+        self.begin_heartbeat(id, heartbeat);
+        if let Some(set) = port.read_set(&self.handle) {
+            if set.add(link.clone(), stream.fd()).is_err() {
+                self.connection_lost(id, FailureClass::Connection);
+                return;
+            }
+        }
+        let progress = link.io_write();
+        if self.write_link(id, progress) && self.sessions.contains_key(&id) {
+            self.promise(id);
+        }
+    }
+
+    fn is_outgoing(&self, id: u64) -> bool {
+        self.sessions.get(&id).is_some_and(Session::is_connecting_side)
+    }
+}
+
+enum Step {
+    Waiting,
+    /// Complete; these bytes have come in beyond it.
+    Established(Vec<u8>),
+}
+
+enum Broken {
+    Stream(Error),
+    Protocol(crate::zmtp::error::HandshakeError),
+}
+
+impl Handshaking {
+    fn advance(&mut self) -> Result<Step, Broken> {
+        loop {
+            self.flush()?;
+            if self.handshake.is_established() {
+                return Ok(Step::Established(Vec::new()));
+            }
+            let mut buffer = [0; READ_SIZE];
+            let count = match self.stream.read_into(&mut buffer).map_err(Broken::Stream)? {
+                ReadOutcome::Read(count) => count,
+                ReadOutcome::WouldBlock => return Ok(Step::Waiting),
+                ReadOutcome::Closed => return Err(Broken::Stream(Error::PIPE)),
+            };
+            let mut input = &buffer[..count];
+            while !input.is_empty() && !self.handshake.is_established() {
+                match self.handshake.handle_input(input) {
+                    Ok(0) => break,
+                    Ok(taken) => input = &input[taken..],
+                    Err(error) => {
+                        // A last command tells the peer why.
+                        let _ = self.flush();
+                        return Err(Broken::Protocol(error));
+                    }
+                }
+            }
+            if self.handshake.is_established() {
+                // Output that the kernel does not take now goes ahead of the traffic.
+                let _ = self.flush();
+                return Ok(Step::Established(input.to_vec()));
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Broken> {
+        while !self.handshake.output().is_empty() {
+            match self.stream.write_one(self.handshake.output()).map_err(Broken::Stream)? {
+                WriteOutcome::Wrote(count) => self.handshake.advance_output(count),
+                WriteOutcome::WouldBlock => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How frames go out and come in with a peer of this version; raw without one.
+fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
+    let subscribes = matches!(socket_type, ZMQ_SUB | ZMQ_XSUB);
+    match version {
+        None => (Encoder::Raw, Decoder::Raw),
+        Some(Version::V3_1) => (Encoder::Plain, Decoder::Plain),
+        Some(version @ (Version::V2_0 | Version::V3_0)) if subscribes => {
+            (Encoder::Framed(version), Decoder::Plain)
+        }
+        Some(Version::V2_0 | Version::V3_0) => (Encoder::Plain, Decoder::Plain),
+        Some(version) => (Encoder::Framed(version), Decoder::Legacy),
+    }
+}
+
+fn handshake_config(options: &Options, _stream: &Stream) -> Option<HandshakeConfig> {
+    Some(HandshakeConfig {
+        socket_type: SocketType::from_number(options.socket_type)?,
+        routing_id: options.routing_id.clone(),
+        mechanism: MechanismConfig::Null,
+        max_msg_size: options.maxmsgsize,
+        properties: options
+            .metadata
+            .iter()
+            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.clone()))
+            .collect(),
+        zap: None,
+    })
+}
+
+fn heartbeat_config(options: &Options) -> HeartbeatConfig {
+    HeartbeatConfig {
+        interval_ms: options.heartbeat_ivl,
+        timeout_ms: options.heartbeat_timeout,
+        ttl_deciseconds: options.heartbeat_ttl,
+    }
+}
+
+/// The properties that received messages carry; none from peers before ZMTP 3.0.
+fn metadata(stream: &Stream, established: Option<&Established>) -> Option<Arc<Metadata>> {
+    if established.is_some_and(|established| established.version < Version::V3_0) {
+        return None;
+    }
+    let mut metadata = Metadata::new();
+    if let Some(address) = stream.peer_address() {
+        metadata.insert(Metadata::PEER_ADDRESS, address.as_bytes());
+    }
+    metadata.set_fd(stream.fd());
+    for (name, value) in established.map_or(&[][..], |established| &established.properties) {
+        metadata.insert(name, value);
+    }
+    Some(Arc::new(metadata))
+}

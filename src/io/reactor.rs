@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! The I/O thread's loop.
+
+use super::listener::Listening;
+use super::session::{ConnectSpec, ListenSpec, Session};
+use super::timers::Timers;
+use super::{SocketPort, next_id};
+use crate::engine::{Home, Progress, Request, RxSet, Watch};
+use crate::errno::{Error, Result};
+use crate::transport::{self, Resolver};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the I/O thread rests between two looks at connections it has promised to write to.
+const PROMISE_REST: Duration = Duration::from_micros(50);
+/// Looks at an output that stays quiet before it is given back.
+const QUIET_LOOKS: u32 = 4;
+/// How often the claims on read sets are looked after.
+const CLAIM_TICK: Duration = Duration::from_millis(4);
+/// Ticks without a claim before they stop.
+const IDLE_TICKS: u32 = 10;
+
+const WAKER: Token = Token(0);
+
+/// What a token stands for: the low two bits of the number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A listener, a connecting or a handshaking session.
+    Own = 0,
+    /// A read set.
+    Set = 1,
+    /// An established connection whose kernel buffer was full.
+    Output = 2,
+}
+
+pub(super) fn token(id: u64, source: Source) -> Token {
+    Token((id as usize) << 2 | source as usize)
+}
+
+/// What others ask of an I/O thread.
+pub enum Command {
+    Listen(Box<ListenSpec>),
+    Connect(Box<ConnectSpec>),
+    /// Something about a link, by the number of its session.
+    Request(u64, Request),
+    /// Close a listener and its connections, or a connecting session.
+    CloseEndpoint { endpoint: u64, linger: i32 },
+    /// Close everything of a socket.
+    CloseSocket { socket: u64, linger: i32 },
+    AddSet { id: u64, set: std::sync::Weak<RxSet>, port: Arc<dyn SocketPort> },
+    RemoveSet(u64),
+    ReadSet(u64),
+    TickSet(u64),
+    Resolved(u64, Result<SocketAddr>),
+    Stop,
+}
+
+/// Access to an I/O thread from others.
+pub struct IoHandle {
+    commands: Mutex<Vec<Command>>,
+    waker: Waker,
+    /// The thread has been woken and has not looked yet.
+    woken: AtomicBool,
+    registry: Registry,
+    load: AtomicUsize,
+}
+
+impl IoHandle {
+    pub fn post(&self, command: Command) {
+        self.commands.lock().push(command);
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // The waker fails only when its counter is full, and then the thread is awake.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Listeners and sessions on this thread.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    pub fn add_load(&self, amount: isize) {
+        self.load.fetch_add(amount as usize, Ordering::Relaxed);
+    }
+
+    /// A read set watched by this thread.
+    pub fn read_set(self: &Arc<IoHandle>, port: Arc<dyn SocketPort>) -> Result<Arc<RxSet>> {
+        let id = next_id();
+        let watch = SetWatch { home: self.clone(), id };
+        let set = Arc::new(RxSet::new(Box::new(watch))?);
+        self.post(Command::AddSet { id, set: Arc::downgrade(&set), port });
+        Ok(set)
+    }
+}
+
+impl Home for IoHandle {
+    fn request(&self, token: usize, request: Request) {
+        self.post(Command::Request(token as u64, request));
+    }
+}
+
+struct SetWatch {
+    home: Arc<IoHandle>,
+    id: u64,
+}
+
+impl Watch for SetWatch {
+    fn watch(&self, fd: RawFd) {
+        let token = token(self.id, Source::Set);
+        let _ = self.home.registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+    }
+
+    fn unwatch(&self, fd: RawFd) {
+        let _ = self.home.registry.deregister(&mut SourceFd(&fd));
+    }
+
+    fn read_now(&self) {
+        self.home.post(Command::ReadSet(self.id));
+    }
+
+    fn tick(&self) {
+        self.home.post(Command::TickSet(self.id));
+    }
+}
+
+impl Drop for SetWatch {
+    fn drop(&mut self) {
+        self.home.post(Command::RemoveSet(self.id));
+    }
+}
+
+/// A running I/O thread.
+pub struct IoThread {
+    pub handle: Arc<IoHandle>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl IoThread {
+    /// Starts a thread of this name; `prepare` runs on it first (affinity, priority).
+    pub fn start(
+        name: String,
+        resolver: Arc<Resolver>,
+        prepare: Box<dyn FnOnce() + Send>,
+    ) -> Result<IoThread> {
+        let poll = Poll::new()?;
+        let handle = Arc::new(IoHandle {
+            commands: Mutex::new(Vec::new()),
+            waker: Waker::new(poll.registry(), WAKER)?,
+            woken: AtomicBool::new(false),
+            registry: poll.registry().try_clone()?,
+            load: AtomicUsize::new(0),
+        });
+        let mut reactor = Reactor::new(poll, handle.clone(), resolver);
+        let guard = transport::block_all_signals();
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                prepare();
+                reactor.run();
+            })
+            .map_err(Error::from);
+        drop(guard);
+        Ok(IoThread { handle, thread: Some(thread?) })
+    }
+
+    /// Ends the thread once its sessions are gone.
+    pub fn stop(&mut self) {
+        self.handle.post(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Forgets the thread, which does not exist in a forked child.
+    pub fn forget(mut self) {
+        std::mem::forget(self.thread.take());
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Timer {
+    /// Try to connect (again).
+    Connect(u64),
+    /// The attempt to connect takes too long.
+    ConnectTimeout(u64),
+    Handshake(u64),
+    Heartbeat(u64),
+    Linger(u64),
+    /// Accept again, after descriptors ran out.
+    Accept(u64),
+}
+
+struct WatchedSet {
+    set: std::sync::Weak<RxSet>,
+    port: Arc<dyn SocketPort>,
+    ticking: bool,
+    uses: u64,
+    idle_ticks: u32,
+}
+
+struct Promise {
+    session: u64,
+    sent: u64,
+    quiet: u32,
+}
+
+pub(super) struct Reactor {
+    poll: Poll,
+    pub(super) handle: Arc<IoHandle>,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) sessions: HashMap<u64, Session>,
+    pub(super) listeners: HashMap<u64, Listening>,
+    sets: HashMap<u64, WatchedSet>,
+    pub(super) timers: Timers<Timer>,
+    promises: Vec<Promise>,
+    ticking: usize,
+    next_tick: Instant,
+    pub(super) now: Instant,
+    stopping: bool,
+}
+
+impl Reactor {
+    fn new(poll: Poll, handle: Arc<IoHandle>, resolver: Arc<Resolver>) -> Reactor {
+        Reactor {
+            poll,
+            handle,
+            resolver,
+            sessions: HashMap::new(),
+            listeners: HashMap::new(),
+            sets: HashMap::new(),
+            timers: Timers::new(),
+            promises: Vec::new(),
+            ticking: 0,
+            next_tick: Instant::now(),
+            now: Instant::now(),
+            stopping: false,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(256);
+        while !self.stopping || !self.sessions.is_empty() || !self.listeners.is_empty() {
+            self.wait(&mut events);
+            self.now = Instant::now();
+            for event in events.iter() {
+                self.handle_event(event);
+            }
+            self.handle_commands();
+            while let Some((id, timer)) = self.timers.pop_due(self.now) {
+                self.handle_timer(id, timer);
+            }
+            self.keep_promises();
+            self.look_after_claims();
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events) {
+        let mut timeout = self.timers.next_due().map(|at| at.saturating_duration_since(self.now));
+        if self.ticking > 0 {
+            let tick = self.next_tick.saturating_duration_since(self.now);
+            timeout = Some(timeout.map_or(tick, |timeout| timeout.min(tick)));
+        }
+        if !self.promises.is_empty() {
+            // mio counts in milliseconds; this rest is shorter.
+            let mut fds =
+                [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+            let _ = transport::poll_fds(&mut fds, Some(PROMISE_REST));
+            timeout = Some(Duration::ZERO);
+        }
+        if self.poll.poll(events, timeout).is_err() {
+            events.clear();
+        }
+    }
+
+    fn handle_event(&mut self, event: &mio::event::Event) {
+        if event.token() == WAKER {
+            return;
+        }
+        let id = (event.token().0 >> 2) as u64;
+        match event.token().0 & 3 {
+            0 => {
+                if self.listeners.contains_key(&id) {
+                    self.accept(id);
+                } else {
+                    self.session_ready(id, event.is_readable() || event.is_read_closed());
+                }
+            }
+            1 => self.read_set(id),
+            _ => self.write_session(id),
+        }
+    }
+
+    fn handle_commands(&mut self) {
+        self.handle.woken.store(false, Ordering::Release);
+        let commands = std::mem::take(&mut *self.handle.commands.lock());
+        for command in commands {
+            match command {
+                Command::Listen(spec) => self.listen(*spec),
+                Command::Connect(spec) => self.connect(*spec),
+                Command::Request(id, request) => self.handle_request(id, request),
+                Command::CloseEndpoint { endpoint, linger } => {
+                    self.close_endpoint(endpoint, linger);
+                }
+                Command::CloseSocket { socket, linger } => self.close_socket(socket, linger),
+                Command::AddSet { id, set, port } => {
+                    let watched =
+                        WatchedSet { set, port, ticking: false, uses: 0, idle_ticks: 0 };
+                    self.sets.insert(id, watched);
+                    self.read_set(id);
+                }
+                Command::RemoveSet(id) => {
+                    if self.sets.remove(&id).is_some_and(|set| set.ticking) {
+                        self.ticking -= 1;
+                    }
+                }
+                Command::ReadSet(id) => self.read_set(id),
+                Command::TickSet(id) => {
+                    if let Some(set) = self.sets.get_mut(&id)
+                        && !set.ticking
+                    {
+                        set.ticking = true;
+                        set.idle_ticks = 0;
+                        self.ticking += 1;
+                        self.next_tick = self.now + CLAIM_TICK;
+                    }
+                }
+                Command::Resolved(id, address) => self.resolved(id, address),
+                Command::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn handle_request(&mut self, id: u64, request: Request) {
+        match request {
+            Request::Promise => self.promise(id),
+            Request::Blocked => self.watch_output(id),
+            Request::Failed(failure) => self.traffic_failed(id, failure),
+            Request::PipeClosed => self.pipe_closed(id),
+            Request::PingTtl(ttl) => self.ping_ttl(id, ttl),
+        }
+    }
+
+    // Reading for sockets nobody waits on.
+
+    fn read_set(&mut self, id: u64) {
+        let Some(set) = self.sets.get(&id).and_then(|watched| watched.set.upgrade()) else {
+            return;
+        };
+        if set.io_read() {
+            self.handle.post(Command::ReadSet(id));
+        }
+    }
+
+    fn look_after_claims(&mut self) {
+        if self.ticking == 0 || self.now < self.next_tick {
+            return;
+        }
+        self.next_tick = self.now + CLAIM_TICK;
+        for watched in self.sets.values_mut() {
+            if !watched.ticking {
+                continue;
+            }
+            let Some(set) = watched.set.upgrade() else { continue };
+            let uses = set.uses();
+            if set.is_claimed() && uses == watched.uses {
+                watched.port.take_back();
+            }
+            watched.uses = uses;
+            watched.idle_ticks = if set.is_claimed() { 0 } else { watched.idle_ticks + 1 };
+            if watched.idle_ticks > IDLE_TICKS && set.stop_ticking() {
+                watched.ticking = false;
+                self.ticking -= 1;
+            }
+        }
+    }
+
+    // Writing what others leave.
+
+    pub(super) fn promise(&mut self, id: u64) {
+        if self.promises.iter().all(|promise| promise.session != id) {
+            let sent = self.sessions.get(&id).and_then(|session| session.link.as_ref());
+            let sent = sent.map_or(0, |link| link.sent());
+            self.promises.push(Promise { session: id, sent, quiet: 0 });
+        }
+    }
+
+    /// A stream's messages are written by the sender itself, batch by batch; what it leaves behind
+    /// when it pauses is written here.
+    fn keep_promises(&mut self) {
+        let mut promises = std::mem::take(&mut self.promises);
+        promises.retain_mut(|promise| {
+            let Some(link) =
+                self.sessions.get(&promise.session).and_then(|session| session.link.clone())
+            else {
+                return false;
+            };
+            let sent = link.sent();
+            if sent != promise.sent {
+                promise.sent = sent;
+                promise.quiet = 0;
+                return true;
+            }
+            if !link.has_waiting() {
+                promise.quiet += 1;
+                if promise.quiet < QUIET_LOOKS {
+                    return true;
+                }
+                return !link.release();
+            }
+            promise.quiet = 0;
+            let keep = self.write_link(promise.session, link.io_write());
+            promise.sent = link.sent();
+            keep
+        });
+        self.promises.append(&mut promises);
+    }
+
+    /// Acts on a round of writing. True: the promise to write stays.
+    pub(super) fn write_link(&mut self, id: u64, progress: Option<Progress>) -> bool {
+        match progress {
+            None | Some(Progress::More) => true,
+            Some(Progress::Drained) => {
+                self.output_drained(id);
+                true
+            }
+            Some(Progress::Blocked) => {
+                self.watch_output(id);
+                false
+            }
+            Some(Progress::Detached) => false,
+            Some(Progress::Failed(error)) => {
+                self.handle.post(Command::Request(
+                    id,
+                    Request::Failed(crate::engine::Failure::connection(error)),
+                ));
+                false
+            }
+        }
+    }
+
+    /// The kernel has room again.
+    fn write_session(&mut self, id: u64) {
+        let Some(link) = self.sessions.get(&id).and_then(|session| session.link.clone()) else {
+            return;
+        };
+        match link.io_write() {
+            // Still full: the next edge tells.
+            Some(Progress::Blocked) => {}
+            progress => {
+                self.unwatch_output(id);
+                if self.write_link(id, progress) {
+                    self.promise(id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn register(&self, fd: RawFd, id: u64, source: Source, interest: Interest) {
+        let token = token(id, source);
+        let registry = self.poll.registry();
+        if registry.register(&mut SourceFd(&fd), token, interest).is_err() {
+            let _ = registry.reregister(&mut SourceFd(&fd), token, interest);
+        }
+    }
+
+    pub(super) fn deregister(&self, fd: RawFd) {
+        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+    }
+}
