@@ -121,10 +121,8 @@ pub fn close(kind: Kind, handle: *mut c_void) -> bool {
     let Some(cell) = range().ok().and_then(|range| range.cell(handle as usize)) else {
         return false;
     };
-    let ended = cell
-        .tag
-        .compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok();
+    let ended =
+        cell.tag.compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     if ended && let Ok(range) = range() {
         range.state.lock().free.push_back(handle as usize);
     }

@@ -243,8 +243,7 @@ impl Registry {
             let other_facts = PeerFacts::of(&side, &binder_side);
             pipe.routing_id = facts.routing_id.clone();
             other.routing_id = other_facts.routing_id.clone();
-            let other_end =
-                InprocEnd { own: peer.clone(), peer: own.clone(), facts: other_facts };
+            let other_end = InprocEnd { own: peer.clone(), peer: own.clone(), facts: other_facts };
             binder_side.port.attach_inproc(other, other_end);
             return Ok((pipe, InprocEnd { own, peer, facts }));
         }

@@ -121,7 +121,8 @@ impl Context {
             return Ok(handles);
         }
         let options = self.options();
-        let resolver = self.resolver.lock().get_or_insert_with(|| Arc::new(Resolver::new())).clone();
+        let resolver =
+            self.resolver.lock().get_or_insert_with(|| Arc::new(Resolver::new())).clone();
         for number in 0..options.io_threads {
             let name = threads::name(&options, number);
             let prepare = threads::preparation(&options);

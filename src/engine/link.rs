@@ -153,6 +153,11 @@ impl Link {
         }
     }
 
+    /// The number of the session this link belongs to.
+    pub fn session(&self) -> u64 {
+        self.token as u64
+    }
+
     pub fn set_pipe(&self, pipe: PipeId) {
         self.pipe.store(pipe.to_raw(), Ordering::Release);
     }
@@ -348,10 +353,8 @@ impl Link {
             return None;
         }
         let progress = self.round(&mut self.tx.lock(), IO_WRITES);
-        self.blocked.store(
-            !matches!(progress, Progress::Drained | Progress::More),
-            Ordering::Release,
-        );
+        self.blocked
+            .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();
         Some(progress)
     }

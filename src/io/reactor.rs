@@ -52,10 +52,20 @@ pub enum Command {
     /// Something about a link, by the number of its session.
     Request(u64, Request),
     /// Close a listener and its connections, or a connecting session.
-    CloseEndpoint { endpoint: u64, linger: i32 },
+    CloseEndpoint {
+        endpoint: u64,
+        linger: i32,
+    },
     /// Close everything of a socket.
-    CloseSocket { socket: u64, linger: i32 },
-    AddSet { id: u64, set: std::sync::Weak<RxSet>, port: Arc<dyn SocketPort> },
+    CloseSocket {
+        socket: u64,
+        linger: i32,
+    },
+    AddSet {
+        id: u64,
+        set: std::sync::Weak<RxSet>,
+        port: Arc<dyn SocketPort>,
+    },
     RemoveSet(u64),
     ReadSet(u64),
     TickSet(u64),
@@ -311,8 +321,7 @@ impl Reactor {
                 }
                 Command::CloseSocket { socket, linger } => self.close_socket(socket, linger),
                 Command::AddSet { id, set, port } => {
-                    let watched =
-                        WatchedSet { set, port, ticking: false, uses: 0, idle_ticks: 0 };
+                    let watched = WatchedSet { set, port, ticking: false, uses: 0, idle_ticks: 0 };
                     self.sets.insert(id, watched);
                     self.read_set(id);
                 }

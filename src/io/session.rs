@@ -481,5 +481,4 @@ impl Reactor {
             self.promise(id);
         }
     }
-
 }

@@ -92,6 +92,11 @@ pub trait Pattern: Send {
         Err(Error::NOTSUP)
     }
 
+    /// The routing id of the pipe attached last (STREAM).
+    fn last_routing_id(&self) -> &[u8] {
+        &[]
+    }
+
     /// Sends one message part. On success a [`Body::Message`] may be left empty; on an error it is
     /// untouched. EAGAIN: nowhere to send it now. ENOTSUP: not a sending socket type. [`DROPPED`].
     fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {

@@ -133,11 +133,8 @@ impl SocketPort for Port {
             return None;
         }
         if set.is_none() {
-            let port = Arc::new(Port {
-                socket: self.socket,
-                generation: self.generation,
-                id: self.id,
-            });
+            let port =
+                Arc::new(Port { socket: self.socket, generation: self.generation, id: self.id });
             *set = home.read_set(port).ok();
         }
         set.clone()

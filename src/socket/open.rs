@@ -6,11 +6,12 @@ use super::endpoints::Endpoints;
 use super::mailbox::{Mail, Port};
 use super::wait::SpinGauge;
 use super::{Socket, mailbox};
+use crate::abi::*;
 use crate::ctx::Context;
 use crate::ctx::inproc::{InprocEnd, PeerFacts, combined_limit};
 use crate::engine::{Link, RxSet};
 use crate::errno::{Error, Result};
-use crate::io::limit;
+use crate::io::{Event, limit};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
@@ -43,6 +44,10 @@ pub struct Open {
     pub(super) background: bool,
     pub(super) read_set: Option<Arc<RxSet>>,
     pub(super) spin: SpinGauge,
+    /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
+    pub(super) connect_routing_id: Option<Vec<u8>>,
+    /// Which memory of the pool this is.
+    pub(super) number: usize,
     idle_calls: u32,
     activated: Vec<PipeId>,
 }
@@ -54,6 +59,7 @@ impl Open {
         port: Arc<Port>,
         options: Options,
         pattern: Box<dyn Pattern>,
+        number: usize,
     ) -> Open {
         Open {
             socket,
@@ -69,6 +75,8 @@ impl Open {
             background: false,
             read_set: None,
             spin: SpinGauge::default(),
+            connect_routing_id: None,
+            number,
             idle_calls: 0,
             activated: Vec::new(),
         }
@@ -207,9 +215,10 @@ impl Open {
 
     /// The peer of a pipe is gone. What it sent can still be read.
     fn peer_ended(&mut self, id: PipeId) {
+        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
-        if pipe.check_read() == Readiness::Ready && self.pattern.receives() {
+        if receives && pipe.check_read() == Readiness::Ready {
             self.pattern.write_activated(&mut self.pipes, id);
             self.pattern.read_activated(&mut self.pipes, id);
         } else {
@@ -242,6 +251,30 @@ impl Open {
         while let Some(id) = self.pipes.ended.pop().or_else(|| self.pipes.closing.pop()) {
             self.detach(id);
         }
+    }
+
+    /// Reports the lengths of all queues to the monitor. EINVAL when it has not asked for that,
+    /// EAGAIN without pipes.
+    pub(super) fn report_pipes(&mut self) -> Result<()> {
+        let event = ZMQ_EVENT_PIPES_STATS as u64;
+        if !self.socket.monitor.wants(event) {
+            return Err(Error::INVAL);
+        }
+        if self.pipes.is_empty() {
+            return Err(Error::AGAIN);
+        }
+        let uri = self.last_endpoint.clone();
+        for pipe in self.pipes.iter_mut() {
+            let (out, into) = pipe.queue_lengths();
+            self.socket.monitor.report(&Event {
+                event,
+                values: vec![out, into],
+                local: uri.clone(),
+                remote: uri.clone(),
+                bound: true,
+            });
+        }
+        Ok(())
     }
 
     // Sending and receiving, without waiting.

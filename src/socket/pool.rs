@@ -44,4 +44,3 @@ pub fn take() -> Option<(usize, &'static Socket)> {
 pub fn give_back(number: usize) {
     FREE.lock().push(number);
 }
-
