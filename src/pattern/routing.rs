@@ -186,8 +186,10 @@ impl RoutedPeers {
         pipes.get(id).is_some_and(|pipe| pipe.routing_id.is_empty() || pipe.awaiting_identity)
     }
 
+    /// What the peer sent is of no use once it is gone.
     fn look_at_anonymous(&self, pipes: &mut Pipes, id: PipeId) {
-        if pipes.get_mut(id).is_some_and(|pipe| pipe.check_read() == Readiness::Ended) {
+        let Some(pipe) = pipes.get_mut(id) else { return };
+        if pipe.check_read() == Readiness::Ended || pipe.write_ended() {
             pipes.ended.push(id);
         }
     }
@@ -266,9 +268,14 @@ mod tests {
     fn an_anonymous_pipe_that_ends_is_removed() {
         for socket_type in TYPES {
             let mut bench = Bench::new(socket_type);
-            let peer = bench.connect_as(awaiting());
-            bench.leave(peer);
-            assert!(bench.closed(peer));
+            for messages in 0..2 {
+                let peer = bench.connect_as(awaiting());
+                for _ in 0..messages {
+                    bench.put(peer, &["", "unread"]);
+                }
+                bench.leave(peer);
+                assert!(bench.closed(peer));
+            }
         }
     }
 

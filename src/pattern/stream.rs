@@ -20,6 +20,8 @@ pub struct Stream {
     /// The id part was sent: what follows goes to `target`, or nowhere.
     inside: bool,
     target: Option<PipeId>,
+    /// The id made up last.
+    last_routing_id: Vec<u8>,
 }
 
 impl Pattern for Stream {
@@ -28,6 +30,8 @@ impl Pattern for Stream {
         let routing_id = std::mem::take(&mut pipe.routing_id);
         if routing_id.is_empty() || self.table.contains(&routing_id) {
             self.table.enter_unnamed(pipes, id);
+            self.last_routing_id =
+                pipes.get(id).map(|pipe| pipe.routing_id.clone()).unwrap_or_default();
         } else {
             self.table.enter(pipes, id, &routing_id);
         }
@@ -48,6 +52,10 @@ impl Pattern for Stream {
 
     fn knows_routing_id(&self, routing_id: &[u8]) -> bool {
         self.table.contains(routing_id)
+    }
+
+    fn last_routing_id(&self) -> &[u8] {
+        &self.last_routing_id
     }
 
     fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {
@@ -150,6 +158,8 @@ mod tests {
         let id = bench.routing_id(one);
         assert_eq!((id.len(), id[0]), (5, 0));
         assert_ne!(bench.routing_id(other), id);
+        connect(&mut bench, "named");
+        assert_eq!(bench.pattern.last_routing_id(), bench.routing_id(other));
         assert!(bench.pattern.knows_routing_id(&id));
         bench.put(one, &["data"]);
         assert_eq!(bench.receive_bytes().unwrap(), (id.clone(), true));
