@@ -23,7 +23,8 @@ pub struct Side {
     pub routing_id: Vec<u8>,
     /// This side wants to know the other's routing id.
     pub recv_routing_id: bool,
-    pub conflate: bool,
+    /// This side keeps the newest message only of what it sends, of what it receives.
+    pub conflate: (bool, bool),
 }
 
 /// A socket as its inproc peers see it.
@@ -262,9 +263,8 @@ impl Registry {
 /// Makes the pipe keep the newest message only, if the connecting side asks for it.
 fn conflate(side: &Side, pipe: &mut Pipe, other: &mut Pipe) {
     use crate::pipe::Latest;
-    if side.conflate {
-        let (out, into) = (Latest::default(), Latest::default());
-        pipe.conflate(Some(out.clone()), Some(into.clone()));
-        other.conflate(Some(into), Some(out));
-    }
+    let out = side.conflate.0.then(Latest::default);
+    let into = side.conflate.1.then(Latest::default);
+    pipe.conflate(out.clone(), into.clone());
+    other.conflate(into, out);
 }

@@ -190,6 +190,11 @@ impl Link {
             || self.commands_waiting.load(Ordering::Acquire)
     }
 
+    /// Bytes appended so far.
+    pub fn appended(&self) -> u64 {
+        self.committed.volume()
+    }
+
     /// Bytes written so far, to see whether somebody is writing.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)

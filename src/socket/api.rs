@@ -143,15 +143,23 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     open.check_terminated()?;
     open.process_mail();
     let more = flags & ZMQ_SNDMORE != 0;
-    match open.try_send(body, more) {
-        Err(Error::AGAIN) => {}
-        result => return result,
+    let mut result = open.try_send(body, more);
+    if result.is_ok() {
+        return Ok(());
     }
     let timeout = if flags & ZMQ_DONTWAIT != 0 { 0 } else { open.options.sndtimeo };
-    if timeout == 0 {
-        return Err(Error::AGAIN);
+    if result == Err(Error::AGAIN) && timeout != 0 {
+        result = wait(socket, &mut core, timeout, Interest::Output, |open| {
+            open.try_send(body, more)
+        });
     }
-    wait(socket, &mut core, timeout, Interest::Output, |open| open.try_send(body, more))
+    match result {
+        // The peer went in the middle of the message: what is left of it goes nowhere, which
+        // only a caller that does not wait is told.
+        Err(pattern::DROPPED) if timeout == 0 => Err(Error::AGAIN),
+        Err(pattern::DROPPED) => Ok(()),
+        result => result,
+    }
 }
 
 /// zmq_recv(3): fills `buffer` as far as it goes, returns the part's full length.

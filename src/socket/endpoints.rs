@@ -13,6 +13,7 @@ use crate::io::{
     Command, ConnectSpec, ConnectTo, Event, IoHandle, ListenSpec, network_pipe, next_id,
 };
 use crate::options::Options;
+use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
 use crate::transport::{Listener, SocketSettings, ipc, tcp};
@@ -231,7 +232,10 @@ impl Open {
             rcvhwm: self.options.rcvhwm,
             routing_id: self.options.routing_id.clone(),
             recv_routing_id: self.options.recv_routing_id,
-            conflate: self.options.conflates(),
+            conflate: match pattern::supports_conflate(self.options.socket_type) {
+                (sends, receives) if self.options.conflate => (sends, receives),
+                _ => (false, false),
+            },
         }
     }
 

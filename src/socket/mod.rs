@@ -19,7 +19,7 @@ mod wait;
 
 pub use open::Open;
 pub use parker::Parker;
-pub use wait::{Interest, Waiting};
+pub use wait::{Interest, SpinGauge, Waiting};
 
 use crate::engine::RxSet;
 use crate::errno::{Error, Result};

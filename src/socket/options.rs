@@ -5,7 +5,7 @@
 use super::open::Open;
 use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::options::value::{answer_bytes, answer_int, answer_string, parse_flag_relaxed};
+use crate::options::value::{answer_bytes, answer_int, answer_string, parse_flag_relaxed, parse_int};
 use crate::transport::EventFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,7 +47,10 @@ impl Open {
                 self.options.recv_routing_id = false;
             }
             (ZMQ_STREAM_NOTIFY, Ok(on)) => self.options.raw_notify = on,
-            (ZMQ_INVERT_MATCHING | ZMQ_ROUTER_NOTIFY, _) => {
+            (ZMQ_ROUTER_NOTIFY, _) => {
+                self.options.router_notify = parse_int(value).unwrap_or(0);
+            }
+            (ZMQ_INVERT_MATCHING, _) => {
                 let _ = self.options.set(option, value, false);
             }
             _ => {}

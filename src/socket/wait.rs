@@ -15,9 +15,15 @@ use std::time::{Duration, Instant};
 
 /// How long a caller yields before it sleeps.
 const SPIN: Duration = Duration::from_micros(20);
-/// After so many fruitless spins in a row only every [`RETRY`]th wait begins with one.
+/// After so many fruitless spins in a row the next waits do without.
 const MISSES: u32 = 8;
-const RETRY: u32 = 16;
+/// For so many waits.
+const PAUSE: u32 = 16;
+/// A yield that took this long went to somebody who wants the processor for himself: then yielding
+/// costs a time slice, and sleeping, from which one wakes with priority, is better.
+const CROWDED: Duration = Duration::from_micros(60);
+/// The longest pause after finding the processor crowded, in waits.
+const LONGEST_PAUSE: u32 = 1024;
 
 /// What a caller waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,28 +32,49 @@ pub enum Interest {
     Output,
 }
 
-/// Whether spinning pays for this socket.
+/// Whether spinning pays.
 #[derive(Default)]
 pub struct SpinGauge {
     misses: u32,
-    skipped: u32,
+    /// Waits to come that do without a spin.
+    pause: u32,
+    next_pause: u32,
 }
 
 impl SpinGauge {
-    fn worth_trying(&mut self) -> bool {
-        if self.misses < MISSES {
+    pub fn worth_trying(&mut self) -> bool {
+        if self.pause == 0 {
             return true;
         }
-        self.skipped += 1;
-        self.skipped % RETRY == 0
+        self.pause -= 1;
+        false
     }
 
-    fn hit(&mut self) {
+    /// What was waited for came.
+    pub fn hit(&mut self) {
         self.misses = 0;
+        self.next_pause = self.next_pause.saturating_sub(1);
     }
 
-    fn miss(&mut self) {
-        self.misses = self.misses.saturating_add(1);
+    /// Nothing came while spinning.
+    pub fn miss(&mut self) {
+        self.misses += 1;
+        if self.misses >= MISSES {
+            self.misses = MISSES;
+            self.pause = PAUSE;
+        }
+    }
+
+    /// Yields the processor once. False: others want it, so spinning should end.
+    pub fn yield_now(&mut self, since: &mut Instant) -> bool {
+        sched_yield();
+        let now = Instant::now();
+        let crowded = now.duration_since(std::mem::replace(since, now)) > CROWDED;
+        if crowded {
+            self.next_pause = (self.next_pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+            self.pause = self.next_pause;
+        }
+        !crowded
     }
 }
 
@@ -122,22 +149,32 @@ impl Waiting {
         core: &mut Guard,
         attempt: &mut impl FnMut(&mut Open) -> Result<()>,
     ) -> Result<()> {
-        let until = Instant::now() + SPIN;
+        let mut now = Instant::now();
+        let until = now + SPIN;
         loop {
-            parking_lot::MutexGuard::unlocked(core, sched_yield);
+            let mut gauge = core.as_mut().map(|open| std::mem::take(&mut open.spin));
+            let mut alone = true;
+            parking_lot::MutexGuard::unlocked(core, || {
+                if let Some(gauge) = &mut gauge {
+                    alone = gauge.yield_now(&mut now);
+                }
+            });
             let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            open.spin = gauge.unwrap_or_default();
             if open.read_claimed() || self.socket.has_mail() || self.socket.is_terminated() {
                 match self.attempt(core, attempt) {
                     Err(Error::AGAIN) => {}
                     result => {
-                        if let Some(open) = core.as_mut() {
+                        if let Some(open) = core.as_mut()
+                            && alone
+                        {
                             open.spin.hit();
                         }
                         return result;
                     }
                 }
             }
-            if Instant::now() >= until {
+            if now >= until || !alone {
                 if let Some(open) = core.as_mut() {
                     open.spin.miss();
                 }

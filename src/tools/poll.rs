@@ -8,8 +8,9 @@
 
 use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::socket::{Parker, Socket};
-use crate::transport::{poll_fds, sched_yield};
+use crate::socket::{Parker, Socket, SpinGauge};
+use crate::transport::poll_fds;
+use std::cell::RefCell;
 use std::ffi::c_long;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -148,6 +149,19 @@ fn happened(revents: i16) -> i16 {
     happened as i16
 }
 
+thread_local! {
+    static GAUGE: RefCell<SpinGauge> = RefCell::default();
+}
+
+/// The calling thread's experience with spinning.
+fn gauge<T: Default>(call: impl FnOnce(&mut SpinGauge) -> T) -> T {
+    GAUGE
+        .try_with(|gauge| gauge.try_borrow_mut().map(|mut gauge| call(&mut gauge)))
+        .ok()
+        .and_then(|result| result.ok())
+        .unwrap_or_default()
+}
+
 struct Wait {
     /// The sockets whose connections this thread reads.
     sockets: Vec<&'static Socket>,
@@ -167,15 +181,19 @@ impl Wait {
             if count > 0 {
                 return Ok(count);
             }
-            if !self.slept {
-                let until = Instant::now() + SPIN;
-                while Instant::now() < until {
-                    sched_yield();
+            if !self.slept && gauge(SpinGauge::worth_trying) {
+                let mut now = Instant::now();
+                let until = now + SPIN;
+                let mut alone = true;
+                while now < until && alone {
+                    alone = gauge(|gauge| gauge.yield_now(&mut now));
                     let count = look(items)?;
                     if count > 0 {
+                        gauge(SpinGauge::hit);
                         return Ok(count);
                     }
                 }
+                gauge(SpinGauge::miss);
             }
             if self.is_over() {
                 return Ok(0);

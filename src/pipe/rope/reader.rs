@@ -115,6 +115,10 @@ impl Reader {
             {
                 self.frame_length = header;
                 self.frame_external = true;
+                if flags & SKIP != 0 {
+                    self.skip();
+                    continue;
+                }
                 return self.external_at(at.position + header as u64).map(|body| Frame {
                     flags,
                     body: body.data(),
