@@ -92,6 +92,10 @@ impl Peer for End {
         }
     }
 
+    fn replaced(&self) {
+        self.port.readable(self.pipe());
+    }
+
     fn credit(&self) {
         self.port.writable(self.pipe());
     }
@@ -137,6 +141,12 @@ impl Peer for Unbound {
             && asleep
         {
             end.port.readable(end.pipe());
+        }
+    }
+
+    fn replaced(&self) {
+        if let Some(end) = &*self.end.lock() {
+            end.replaced();
         }
     }
 
