@@ -205,6 +205,11 @@ void wait_events(void *socket, short events);
 // True when it shows them within `ms`.
 bool shows_events(void *socket, short events, long ms);
 
+// Some of a socket's work (ending a pipe, renewing subscriptions) libzmq does inside the calls of
+// that socket alone: waits for the condition while calling it.
+#define WAIT_DRIVING(driven, condition)                                                            \
+    WAIT_UNTIL(get_int(driven, ZMQ_EVENTS, "ZMQ_EVENTS") >= 0 && (condition))
+
 // One message there and one back over a pair of sockets that can do both.
 #define BOUNCE(a, b) (HERE(), bounce(a, b))
 void bounce(void *a, void *b);
@@ -257,6 +262,8 @@ void raw_read(int fd, void *data, size_t size);
 void raw_expect(int fd, const void *expected, size_t size);
 // The peer closes, or resets, after whatever it still had to say.
 void raw_expect_closed(int fd);
+// Looks, without waiting, whether the peer has closed; reads what it said before.
+bool raw_closed(int fd);
 void raw_expect_silent(int fd);
 
 // The 64 bytes of a ZMTP greeting.

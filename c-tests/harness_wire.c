@@ -107,6 +107,15 @@ void raw_expect_closed(int fd) {
     }
 }
 
+bool raw_closed(int fd) {
+    char rest[4096];
+    ssize_t got;
+    do
+        got = recv(fd, rest, sizeof rest, MSG_DONTWAIT);
+    while (got > 0);
+    return got == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
 void raw_expect_silent(int fd) {
     if (!readable(fd, ABSENCE_MS))
         return;

@@ -430,5 +430,5 @@ TEST(raw_router) {
     RAW_EXPECT_LITERAL(fd, "raw bytes");
     SEND_FRAME(router, id, ZMQ_SNDMORE);
     SEND(router, "");
-    RAW_EXPECT_CLOSED(fd);
+    WAIT_DRIVING(router, raw_closed(fd));
 }
