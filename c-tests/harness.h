@@ -82,12 +82,19 @@ void here(const char *file, int line);
 
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-#define CHECK(condition) (HERE(), (condition) ? (void)0 : fail("not true: %s", #condition))
+#define CHECK(condition)                                                                           \
+    ({                                                                                             \
+        HERE();                                                                                    \
+        bool holds_ = (condition);                                                                 \
+        HERE();                                                                                    \
+        if (!holds_)                                                                               \
+            fail("not true: %s", #condition);                                                      \
+    })
 #define CHECK_EQ(actual, expected)                                                                 \
-    (HERE(), check_eq((long long)(actual), (long long)(expected), #actual, #expected))
-#define CHECK_OK(call) (HERE(), check_ok((long long)(call), #call))
+    CHECKED_(actual, check_eq(result_, (long long)(expected), #actual, #expected))
+#define CHECK_OK(call) CHECKED_(call, check_ok(result_, #call))
 #define CHECK_ERRNO(call, error)                                                                   \
-    (HERE(), errno = 0, check_errno((long long)(call), error, #call, #error))
+    (errno = 0, CHECKED_(call, check_errno(result_, error, #call, #error)))
 #define CHECK_NULL_ERRNO(call, error)                                                              \
     (HERE(), errno = 0, check_null_errno((call), error, #call, #error))
 #define CHECK_STR(actual, expected) (HERE(), check_str(actual, expected, #actual))
@@ -95,7 +102,16 @@ _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)
     (HERE(), check_bytes(actual, actual_size, expected, expected_size, #actual))
 // Both bounds included.
 #define CHECK_BETWEEN(actual, low, high)                                                           \
-    (HERE(), check_between((long long)(actual), (long long)(low), (long long)(high), #actual))
+    CHECKED_(actual, check_between(result_, (long long)(low), (long long)(high), #actual))
+
+// The call may move the position; a failure is that of the line it stands on.
+#define CHECKED_(call, check)                                                                      \
+    ({                                                                                             \
+        HERE();                                                                                    \
+        long long result_ = (long long)(call);                                                     \
+        HERE();                                                                                    \
+        check;                                                                                     \
+    })
 
 void check_eq(long long actual, long long expected, const char *text, const char *expected_text);
 void check_ok(long long result, const char *text);
