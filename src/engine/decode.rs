@@ -50,9 +50,9 @@ mod tests {
     #[test]
     fn replies() {
         let run = |frames: &[(u8, usize)]| {
-            frames.iter().try_fold(ReplyFilter::Begin, |state, (flags, length)| {
-                state.next(*flags, *length)
-            })
+            frames
+                .iter()
+                .try_fold(ReplyFilter::Begin, |state, (flags, length)| state.next(*flags, *length))
         };
         assert_eq!(run(&[(MORE, 0), (0, 5)]), Some(ReplyFilter::Begin));
         assert_eq!(run(&[(MORE, 4), (MORE, 0), (MORE, 0), (0, 0)]), Some(ReplyFilter::Begin));

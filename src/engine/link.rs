@@ -103,6 +103,8 @@ pub struct Link {
     /// Commands to be sent between two frames.
     commands: Mutex<Vec<u8>>,
     commands_waiting: AtomicBool,
+    /// A conflating pipe has a message that was not looked at.
+    latest_waiting: AtomicBool,
     pace: Mutex<Pace>,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
@@ -142,6 +144,7 @@ impl Link {
             rx: Mutex::new(rx),
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
+            latest_waiting: AtomicBool::new(false),
             pace: Mutex::new(Pace { last_end: None, streak: 0 }),
             home,
             token,
@@ -151,6 +154,11 @@ impl Link {
             traffic: AtomicU64::new(0),
             pipe_closed: AtomicBool::new(false),
         }
+    }
+
+    /// The number of the session this link belongs to.
+    pub fn session(&self) -> u64 {
+        self.token as u64
     }
 
     pub fn set_pipe(&self, pipe: PipeId) {
@@ -183,6 +191,12 @@ impl Link {
     pub fn has_waiting(&self) -> bool {
         self.committed.volume() != self.sent.load(Ordering::Acquire)
             || self.commands_waiting.load(Ordering::Acquire)
+            || self.latest_waiting.load(Ordering::Acquire)
+    }
+
+    /// Bytes appended so far.
+    pub fn appended(&self) -> u64 {
+        self.committed.volume()
     }
 
     /// Bytes written so far, to see whether somebody is writing.
@@ -249,7 +263,7 @@ impl Link {
             // Commands may have come in from a reading thread meanwhile.
             if progress != Progress::Drained
                 || borrowed
-                || !self.commands_waiting.load(Ordering::Acquire)
+                || !self.has_waiting()
                 || !self.ownership.try_app()
             {
                 return;
@@ -265,7 +279,11 @@ impl Link {
                 self.commands_waiting.store(false, Ordering::Release);
             }
         }
+        self.latest_waiting.store(false, Ordering::SeqCst);
         let progress = tx.speculative_write(writes);
+        if progress != Progress::Drained && tx.has_latest() {
+            self.latest_waiting.store(true, Ordering::SeqCst);
+        }
         self.sent.store(tx.sender().volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
@@ -348,10 +366,8 @@ impl Link {
             return None;
         }
         let progress = self.round(&mut self.tx.lock(), IO_WRITES);
-        self.blocked.store(
-            !matches!(progress, Progress::Drained | Progress::More),
-            Ordering::Release,
-        );
+        self.blocked
+            .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();
         Some(progress)
     }
@@ -423,6 +439,13 @@ impl Peer for Link {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn replaced(&self) {
+        self.latest_waiting.store(true, Ordering::SeqCst);
+        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+            self.write_owned(None);
         }
     }
 

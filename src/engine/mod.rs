@@ -17,9 +17,9 @@ mod rx_set;
 mod tx;
 mod tx_ownership;
 
+pub use crate::zmtp::error::FailureClass;
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use crate::zmtp::error::FailureClass;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};

@@ -300,13 +300,12 @@ impl Rx {
                 continue;
             }
             let unparsed = self.writer.unparsed();
-            let HeaderParse::Header { flags, header_len, body_len } =
-                frame::parse_header(unparsed)
+            let HeaderParse::Header { flags, header_len, body_len } = frame::parse_header(unparsed)
             else {
                 return Ok(true);
             };
-            let length = frame::check_size(body_len, self.rules.max_msg_size)
-                .map_err(Failure::protocol)?;
+            let length =
+                frame::check_size(body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
             let flags = kept_flags(flags);
             // Commands do not wait for room: a PING is answered however full the pipe is.
             let complete = unparsed.len() - header_len >= length;
@@ -372,10 +371,7 @@ impl Rx {
 
     fn check_reply(&mut self, flags: u8, length: usize) -> std::result::Result<(), Failure> {
         if self.rules.replies_only {
-            self.filter = self
-                .filter
-                .next(flags, length)
-                .ok_or(Failure::protocol(Error::FAULT))?;
+            self.filter = self.filter.next(flags, length).ok_or(Failure::protocol(Error::FAULT))?;
         }
         Ok(())
     }
@@ -389,8 +385,8 @@ impl Rx {
             else {
                 break;
             };
-            let length = frame::check_size(body_len, self.rules.max_msg_size)
-                .map_err(Failure::protocol)?;
+            let length =
+                frame::check_size(body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
             let begin = at + header_len;
             if self.scratch.len() - begin < length {
                 break;

@@ -110,7 +110,12 @@ impl Tx {
     pub fn drained(&mut self) -> bool {
         self.buffer.is_empty()
             && self.sender.drained()
-            && self.latest.as_ref().is_none_or(|latest| latest.lock().message.is_none())
+            && !self.has_latest()
+    }
+
+    /// A conflating pipe has a message that was not taken.
+    pub fn has_latest(&self) -> bool {
+        self.latest.as_ref().is_some_and(|latest| latest.lock().message.is_some())
     }
 
     /// Writes until nothing is left, the kernel takes no more, or `writes` writes were made.

@@ -101,9 +101,7 @@ impl TxOwnership {
 
     #[inline]
     fn change(&self, from: TxState, to: TxState) -> bool {
-        self.0
-            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     #[inline]

@@ -3,9 +3,9 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::pending::ctx;
 use super::{entry, handle, non_null, status};
 use crate::abi::ZMQ_IO_THREADS;
+use crate::ctx::api as ctx;
 use crate::errno::Error;
 
 pub mod draft;

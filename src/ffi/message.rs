@@ -8,11 +8,11 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use super::pending::socket as api;
 use super::{bytes, entry, size, socket, status, string};
 use crate::abi::{ZMQ_MORE, ZMQ_SHARED, ZMQ_SRCFD, zmq_free_fn, zmq_msg_t};
 use crate::errno::{Error, Result};
 use crate::msg::Msg;
+use crate::socket::api;
 
 pub mod draft;
 

@@ -4,9 +4,9 @@
 use std::ffi::{c_int, c_long};
 
 use super::entry;
-use super::pending::poll as api;
 use crate::abi::zmq_pollitem_t;
 use crate::errno::{Error, Result};
+use crate::tools::poll as api;
 
 pub mod draft;
 

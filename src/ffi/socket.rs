@@ -3,13 +3,13 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::pending::socket as api;
 use super::{
     bytes, bytes_mut, endpoint, handle, non_null, optional_string, out, size, socket, status,
 };
 use crate::abi::{ZMQ_CURRENT_EVENT_VERSION, ZMQ_PAIR, ZMQ_SNDMORE, zmq_msg_t};
 use crate::errno::Error;
 use crate::msg::Msg;
+use crate::socket::api;
 
 pub mod draft;
 
@@ -138,10 +138,8 @@ pub unsafe extern "C" fn zmq_recv(
 ) -> c_int {
     size(|| {
         let s = socket(s)?;
-        if buf.is_null() && len != 0 {
-            return Err(Error::FAULT);
-        }
-        api::recv_bytes(s, buf.cast(), len, flags)
+        // SAFETY: the module's contract on buffers.
+        api::recv_bytes(s, unsafe { bytes_mut(buf, len) }?, flags)
     })
 }
 

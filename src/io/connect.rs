@@ -50,8 +50,8 @@ impl Reactor {
                     address.port,
                     session.options.ipv6,
                     Box::new(move |addresses: Result<Vec<SocketAddr>>| {
-                        let first = addresses
-                            .and_then(|list| list.first().copied().ok_or(Error::INVAL));
+                        let first =
+                            addresses.and_then(|list| list.first().copied().ok_or(Error::INVAL));
                         handle.post(Command::Resolved(id, first));
                     }),
                 );

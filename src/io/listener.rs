@@ -41,9 +41,9 @@ impl Listening {
             Kind::Tcp => {
                 let filters = &self.options.tcp_accept_filters;
                 filters.is_empty()
-                    || accepted.peer.is_some_and(|peer| {
-                        filters.iter().any(|filter| filter.matches(&peer))
-                    })
+                    || accepted
+                        .peer
+                        .is_some_and(|peer| filters.iter().any(|filter| filter.matches(&peer)))
             }
             Kind::Ipc => {
                 let filters = &self.options.ipc_filters;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long the I/O thread rests between two looks at connections it has promised to write to.
 const PROMISE_REST: Duration = Duration::from_micros(50);
-/// Looks at an output that stays quiet before it is given back.
-const QUIET_LOOKS: u32 = 4;
+/// A sender that appends less than this between two looks, in bytes, is no stream any more.
+const STREAM_VOLUME: u64 = 2048;
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -52,10 +52,20 @@ pub enum Command {
     /// Something about a link, by the number of its session.
     Request(u64, Request),
     /// Close a listener and its connections, or a connecting session.
-    CloseEndpoint { endpoint: u64, linger: i32 },
+    CloseEndpoint {
+        endpoint: u64,
+        linger: i32,
+    },
     /// Close everything of a socket.
-    CloseSocket { socket: u64, linger: i32 },
-    AddSet { id: u64, set: std::sync::Weak<RxSet>, port: Arc<dyn SocketPort> },
+    CloseSocket {
+        socket: u64,
+        linger: i32,
+    },
+    AddSet {
+        id: u64,
+        set: std::sync::Weak<RxSet>,
+        port: Arc<dyn SocketPort>,
+    },
     RemoveSet(u64),
     ReadSet(u64),
     TickSet(u64),
@@ -208,8 +218,10 @@ struct WatchedSet {
 
 struct Promise {
     session: u64,
+    /// What was appended and what was written at the last look.
+    appended: u64,
     sent: u64,
-    quiet: u32,
+    fresh: bool,
 }
 
 pub(super) struct Reactor {
@@ -311,8 +323,7 @@ impl Reactor {
                 }
                 Command::CloseSocket { socket, linger } => self.close_socket(socket, linger),
                 Command::AddSet { id, set, port } => {
-                    let watched =
-                        WatchedSet { set, port, ticking: false, uses: 0, idle_ticks: 0 };
+                    let watched = WatchedSet { set, port, ticking: false, uses: 0, idle_ticks: 0 };
                     self.sets.insert(id, watched);
                     self.read_set(id);
                 }
@@ -386,14 +397,13 @@ impl Reactor {
 
     pub(super) fn promise(&mut self, id: u64) {
         if self.promises.iter().all(|promise| promise.session != id) {
-            let sent = self.sessions.get(&id).and_then(|session| session.link.as_ref());
-            let sent = sent.map_or(0, |link| link.sent());
-            self.promises.push(Promise { session: id, sent, quiet: 0 });
+            self.promises.push(Promise { session: id, appended: 0, sent: 0, fresh: true });
         }
     }
 
     /// A stream's messages are written by the sender itself, batch by batch; what it leaves behind
-    /// when it pauses is written here.
+    /// when it pauses is written here. Once the stream has become a trickle the output is given
+    /// back, so that every message is written at once again.
     fn keep_promises(&mut self) {
         let mut promises = std::mem::take(&mut self.promises);
         promises.retain_mut(|promise| {
@@ -402,23 +412,21 @@ impl Reactor {
             else {
                 return false;
             };
-            let sent = link.sent();
-            if sent != promise.sent {
-                promise.sent = sent;
-                promise.quiet = 0;
+            let before = (promise.appended, promise.sent);
+            promise.appended = link.appended();
+            promise.sent = link.sent();
+            if std::mem::take(&mut promise.fresh) {
                 return true;
             }
-            if !link.has_waiting() {
-                promise.quiet += 1;
-                if promise.quiet < QUIET_LOOKS {
-                    return true;
+            let stream = promise.appended - before.0 >= STREAM_VOLUME;
+            if link.has_waiting() && (promise.sent == before.1 || !stream) {
+                let keep = self.write_link(promise.session, link.io_write());
+                promise.sent = link.sent();
+                if !keep {
+                    return false;
                 }
-                return !link.release();
             }
-            promise.quiet = 0;
-            let keep = self.write_link(promise.session, link.io_write());
-            promise.sent = link.sent();
-            keep
+            stream || !link.release()
         });
         self.promises.append(&mut promises);
     }

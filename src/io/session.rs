@@ -12,6 +12,7 @@ use crate::endpoint::{IpcAddress, TcpConnect};
 use crate::engine::{Failure, FailureClass, Home, Link, Owner, Rx, RxRules};
 use crate::errno::{Error, Result};
 use crate::options::Options;
+use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
 use crate::transport::{Listener, SocketSettings, Stream};
@@ -162,10 +163,9 @@ pub fn network_pipe(
         subscriptions: matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB),
         replies_only: options.socket_type == ZMQ_REQ,
     };
-    let (latest_out, latest_in) = match options.conflates() {
-        true => (Some(Latest::default()), Some(Latest::default())),
-        false => (None, None),
-    };
+    let (sends, receives) = supports_conflate(options.socket_type);
+    let latest_out = (options.conflate && sends).then(Latest::default);
+    let latest_in = (options.conflate && receives).then(Latest::default);
     let rx = match &latest_in {
         Some(latest) => Rx::conflating(latest.clone(), rules)?,
         None => Rx::new(in_writer, rules),
@@ -481,5 +481,4 @@ impl Reactor {
             self.promise(id);
         }
     }
-
 }

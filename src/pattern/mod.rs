@@ -17,17 +17,35 @@
 
 mod dealer;
 mod fair_queue;
+mod fan_out;
 mod load_balancer;
 mod pair;
 mod pipe_list;
+mod publisher;
 mod pull;
 mod push;
+mod rep;
+mod req;
+mod router;
+mod routing;
+mod stream;
+mod sub;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
+mod topics;
+mod trie;
+mod xpub;
+mod xsub;
 
 use crate::abi::*;
 use crate::errno::{Error, Result};
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
+
+/// The body of the command that subscribes, without its topic (RFC 37).
+const SUBSCRIBE: &[u8] = b"\x09SUBSCRIBE";
+/// The body of the command that cancels a subscription, without its topic.
+const CANCEL: &[u8] = b"\x06CANCEL";
 
 /// The pipe went away between the parts of the message: this part and the rest go nowhere. A
 /// blocking send takes this for success, one that must not block answers EAGAIN.
@@ -72,6 +90,11 @@ pub trait Pattern: Send {
     fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
         let _ = (pipes, routing_id);
         Err(Error::NOTSUP)
+    }
+
+    /// The routing id of the pipe attached last (STREAM).
+    fn last_routing_id(&self) -> &[u8] {
+        &[]
     }
 
     /// Sends one message part. On success a [`Body::Message`] may be left empty; on an error it is
@@ -120,6 +143,14 @@ pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
         ZMQ_DEALER => Box::new(dealer::Dealer::default()),
         ZMQ_PULL => Box::new(pull::Pull::default()),
         ZMQ_PUSH => Box::new(push::Push::default()),
+        ZMQ_REQ => Box::new(req::Req::default()),
+        ZMQ_REP => Box::new(rep::Rep::default()),
+        ZMQ_ROUTER => Box::new(router::Router::default()),
+        ZMQ_PUB => Box::new(publisher::Publisher::default()),
+        ZMQ_SUB => Box::new(sub::Sub::default()),
+        ZMQ_XPUB => Box::new(xpub::XPub::default()),
+        ZMQ_XSUB => Box::new(xsub::XSub::default()),
+        ZMQ_STREAM => Box::new(stream::Stream::default()),
         _ => return None,
     })
 }
@@ -201,18 +232,35 @@ mod tests {
     fn a_direction_that_does_not_exist() {
         let mut pipes = Pipes::default();
         let mut buffer = [0; 8];
-        for socket_type in [ZMQ_PUSH] {
+        for socket_type in [ZMQ_PUSH, ZMQ_PUB] {
             let mut sink = Sink::Buffer { buffer: &mut buffer, length: 0, more: false };
             let mut pattern = new(socket_type).unwrap();
             assert_eq!(pattern.receive(&mut pipes, &mut sink), Err(Error::NOTSUP));
             assert!(!pattern.can_receive(&mut pipes));
         }
-        for socket_type in [ZMQ_PULL] {
+        for socket_type in [ZMQ_PULL, ZMQ_SUB] {
             let mut pattern = new(socket_type).unwrap();
             let sent = pattern.send(&mut pipes, &mut Body::Bytes(b"x"), false);
             assert_eq!(sent, Err(Error::NOTSUP));
             assert!(!pattern.can_send(&mut pipes));
         }
-        assert!(new(-1).is_none());
+    }
+
+    #[test]
+    fn the_stable_socket_types() {
+        for socket_type in -1..20 {
+            let mut pipes = Pipes::default();
+            let pattern = new(socket_type);
+            assert_eq!(pattern.is_some(), (ZMQ_PAIR..=ZMQ_STREAM).contains(&socket_type));
+            let Some(mut pattern) = pattern else { continue };
+            assert!(!pattern.can_receive(&mut pipes));
+            let always = [ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM];
+            assert_eq!(pattern.can_send(&mut pipes), always.contains(&socket_type));
+            assert!(!pattern.knows_routing_id(b"x"));
+            let state = pattern.peer_state(&mut pipes, b"x");
+            let routes = socket_type == ZMQ_ROUTER;
+            assert_eq!(state, Err(if routes { Error::HOSTUNREACH } else { Error::NOTSUP }));
+            assert_eq!(pattern.set_option(&mut pipes, ZMQ_LINGER, &[0; 4]), Err(Error::INVAL));
+        }
     }
 }

@@ -89,11 +89,6 @@ impl<P: Place> PipeList<P> {
             set_place::<P>(pipes, id, NOWHERE);
         }
     }
-
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
 }
 
 #[inline]

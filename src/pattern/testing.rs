@@ -146,13 +146,17 @@ impl Bench {
 
     /// The peer sends a message; false when it has no room.
     pub fn put(&mut self, peer: usize, message: &[&str]) -> bool {
+        let message: Vec<&[u8]> = message.iter().map(|part| part.as_bytes()).collect();
+        self.put_bytes(peer, &message)
+    }
+
+    pub fn put_bytes(&mut self, peer: usize, message: &[&[u8]]) -> bool {
         let pipe = self.peers[peer].pipe.as_mut().unwrap();
         if !pipe.check_write() {
             return false;
         }
         for (index, part) in message.iter().enumerate() {
-            let mut part = Body::Bytes(part.as_bytes());
-            pipe.write(&mut part, index + 1 < message.len()).unwrap();
+            pipe.write(&mut Body::Bytes(part), index + 1 < message.len()).unwrap();
         }
         pipe.flush();
         self.pump();
@@ -186,6 +190,18 @@ impl Bench {
         }
         self.pump();
         messages
+    }
+
+    /// The parts of the one message the peer has been sent.
+    pub fn take_bytes(&mut self, peer: usize) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        let pipe = self.peers[peer].pipe.as_mut().unwrap();
+        while let Some(frame) = pipe.frame() {
+            parts.push(frame.body.to_vec());
+            pipe.skip();
+        }
+        self.pump();
+        parts
     }
 
     pub fn send(&mut self, message: &[&str]) -> Result<()> {

@@ -22,6 +22,9 @@ pub trait Peer: Send + Sync {
     /// that somebody takes it: a sleeping reader is woken, an idle connection is written to.
     fn written(&self, writer: &mut Writer);
 
+    /// The newest message of a conflating pipe was replaced.
+    fn replaced(&self) {}
+
     /// A writer found no room: an implementation that can make some does so now.
     fn full(&self) {}
 
@@ -431,7 +434,7 @@ impl Pipe {
     pub fn flush(&mut self) {
         match &mut self.out {
             Outgoing::Rope(writer) => self.peer.written(writer),
-            Outgoing::Latest(_) => self.peer.credit(),
+            Outgoing::Latest(_) => self.peer.replaced(),
             Outgoing::Closed => {}
         }
     }

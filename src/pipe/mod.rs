@@ -16,7 +16,9 @@ pub mod rope;
 pub mod sync;
 mod table;
 
-pub use end::{Body, Latest, LatestMessage, Peer, Pipe, REFERENCE_THRESHOLD, Readiness, Sink, UNLIMITED, pair};
+pub use end::{
+    Body, Latest, LatestMessage, Peer, Pipe, REFERENCE_THRESHOLD, Readiness, Sink, UNLIMITED, pair,
+};
 pub use rope::{COMMAND, Frame, MORE};
 pub use table::{PipeId, Pipes};
 #[cfg(test)]

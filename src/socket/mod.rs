@@ -1,1 +1,126 @@
 // SPDX-License-Identifier: MPL-2.0
+#![deny(unsafe_code)]
+//! Sockets: the calls behind `zmq_*`, waiting, endpoints, options, monitors.
+//!
+//! A [`Socket`] outlives its handle: its memory is kept and used again for later sockets, with a
+//! new generation, so that a thread that still looks at it after `zmq_close` finds it closed and
+//! nothing worse. All state is behind one lock; a call that waits lets go of it meanwhile. What
+//! other threads have to say to a socket they put into its [`mailbox`], which the next call empties.
+
+pub mod api;
+mod endpoints;
+mod mailbox;
+mod monitor;
+mod open;
+mod options;
+mod parker;
+mod pool;
+mod wait;
+
+pub use open::Open;
+pub use parker::Parker;
+pub use wait::{Interest, SpinGauge, Waiting};
+
+use crate::engine::RxSet;
+use crate::errno::{Error, Result};
+use crate::transport::EventFd;
+use mailbox::Mailbox;
+use parking_lot::{Mutex, MutexGuard};
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+
+/// A socket. See the module's description for how long it lives.
+pub struct Socket {
+    core: Mutex<Option<Open>>,
+    /// Which use of this memory is the present one.
+    generation: AtomicU32,
+    mailbox: Mailbox,
+    /// The context is terminating.
+    terminated: AtomicBool,
+    waiters: Mutex<Vec<Arc<Parker>>>,
+    waiter_count: AtomicUsize,
+    /// ZMQ_FD, once somebody has asked for it.
+    signal: Mutex<Option<Arc<EventFd>>>,
+    has_signal: AtomicBool,
+    read_set: Mutex<Option<Arc<RxSet>>>,
+    monitor: monitor::MonitorSlot,
+}
+
+/// A socket that is known to be open, with its lock held.
+pub type Guard = MutexGuard<'static, Option<Open>>;
+
+impl Socket {
+    fn new() -> Socket {
+        Socket {
+            core: Mutex::new(None),
+            generation: AtomicU32::new(0),
+            mailbox: Mailbox::default(),
+            terminated: AtomicBool::new(false),
+            waiters: Mutex::new(Vec::new()),
+            waiter_count: AtomicUsize::new(0),
+            signal: Mutex::new(None),
+            has_signal: AtomicBool::new(false),
+            read_set: Mutex::new(None),
+            monitor: monitor::MonitorSlot::default(),
+        }
+    }
+
+    /// The socket of a handle. ENOTSOCK: it is none.
+    #[inline]
+    pub fn lookup(handle: *mut c_void) -> Result<&'static Socket> {
+        pool::lookup(handle).ok_or(Error::NOTSOCK)
+    }
+
+    pub fn lock(&'static self) -> Guard {
+        self.core.lock()
+    }
+
+    pub fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Acquire)
+    }
+
+    pub fn has_mail(&self) -> bool {
+        self.mailbox.has_mail()
+    }
+
+    /// Wakes whoever waits for something to happen to this socket.
+    fn notify(&self) {
+        fence(Ordering::SeqCst);
+        if self.waiter_count.load(Ordering::Relaxed) > 0 {
+            for parker in self.waiters.lock().iter() {
+                parker.unpark();
+            }
+        }
+        if self.has_signal.load(Ordering::Relaxed)
+            && let Some(signal) = &*self.signal.lock()
+        {
+            let _ = signal.signal();
+        }
+    }
+
+    /// Has `parker` woken by whatever happens to this socket. The caller looks at the socket once
+    /// more afterwards, and calls [`remove_waiter`](Socket::remove_waiter) in the end.
+    pub fn add_waiter(&self, parker: &Arc<Parker>) {
+        self.waiters.lock().push(parker.clone());
+        self.waiter_count.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    pub fn remove_waiter(&self, parker: &Arc<Parker>) {
+        let mut waiters = self.waiters.lock();
+        if let Some(at) = waiters.iter().position(|waiter| Arc::ptr_eq(waiter, parker)) {
+            waiters.swap_remove(at);
+            self.waiter_count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    pub fn has_waiters(&self) -> bool {
+        self.waiter_count.load(Ordering::SeqCst) > 0
+    }
+
+    /// The set of established connections, if there is one.
+    pub fn read_set(&self) -> Option<Arc<RxSet>> {
+        self.read_set.lock().clone()
+    }
+}

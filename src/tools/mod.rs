@@ -5,6 +5,7 @@
 
 pub mod atomic_counter;
 pub mod curve_keys;
+pub mod poll;
 pub mod stopwatch;
 pub mod threads;
 pub mod timers;

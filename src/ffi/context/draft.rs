@@ -3,7 +3,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::ffi::pending::ctx;
+use crate::ctx::api as ctx;
 use crate::ffi::{bytes, bytes_mut, non_null, out, status};
 
 /// Sets a context option of any type.

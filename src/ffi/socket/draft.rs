@@ -3,8 +3,8 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use crate::ffi::pending::socket as api;
 use crate::ffi::{bytes, endpoint, entry, optional_string, socket, status, string};
+use crate::socket::api;
 
 /// Makes a DISH socket receive a group.
 #[unsafe(no_mangle)]

@@ -24,8 +24,8 @@ pub use linux::{
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
 };
-pub use scatter::read_message;
 pub use process::{SignalGuard, block_all_signals, fork_generation, sched_yield};
+pub use scatter::read_message;
 
 use crate::errno::{Error, Result};
 

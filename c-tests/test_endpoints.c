@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// Endpoints: syntax and errnos, LAST_ENDPOINT, wildcards, what unbind and disconnect must be given.
+#include "harness.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// ---- syntax ------------------------------------------------------------------------------------
+
+TEST(syntax_errors) {
+    static const char *const bad[] = {"",      "tcp",   "tcp:",  "tcp:/", "tcp://", "://127.0.0.1:1",
+                                      "://",   "127.0.0.1:5555", "inproc://", "ipc://", ":tcp//a:1",
+                                      "inproc:x"};
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_ERRNO(zmq_bind(s, bad[i]), EINVAL);
+        CHECK_ERRNO(zmq_connect(s, bad[i]), EINVAL);
+        CHECK_ERRNO(zmq_unbind(s, bad[i]), EINVAL);
+        CHECK_ERRNO(zmq_disconnect(s, bad[i]), EINVAL);
+    }
+}
+
+TEST(unknown_transports) {
+    static const char *const bad[] = {"foo://127.0.0.1:1", "TCP://127.0.0.1:1", "Inproc://a",
+                                      "IPC://a",           "tcp ://127.0.0.1:1"};
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_ERRNO(zmq_bind(s, bad[i]), EPROTONOSUPPORT);
+        CHECK_ERRNO(zmq_connect(s, bad[i]), EPROTONOSUPPORT);
+        CHECK_ERRNO(zmq_unbind(s, bad[i]), EPROTONOSUPPORT);
+        CHECK_ERRNO(zmq_disconnect(s, bad[i]), EPROTONOSUPPORT);
+    }
+}
+
+TEST(udp_is_not_for_these_types) {
+    for (int type = 0; type <= ZMQ_STREAM; type++) {
+        void *s = NEW_SOCKET(type);
+        CHECK_ERRNO(zmq_bind(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
+        CHECK_ERRNO(zmq_connect(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
+    }
+}
+
+TEST(null_endpoint_of_unbind_and_disconnect) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_ERRNO(zmq_unbind(s, NULL), EINVAL);
+    CHECK_ERRNO(zmq_disconnect(s, NULL), EINVAL);
+}
+
+TEST(tcp_bind_errors) {
+    static const struct {
+        const char *endpoint;
+        int error;
+    } rows[] = {
+        {"tcp://127.0.0.1", EINVAL},
+        {"tcp://127.0.0.1:", EINVAL},
+        {"tcp://127.0.0.1:abc", EINVAL},
+        {"tcp://127.0.0.1:65536", EINVAL},
+        {"tcp://*", EINVAL},
+        {"tcp://:5555", ENODEV},
+        {"tcp://no-such-interface:5555", ENODEV},
+        {"tcp://[::1]:5555", ENODEV}, // IPV6 is off
+        {"tcp://192.0.2.1:*", EADDRNOTAVAIL},
+    };
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK_ERRNO(zmq_bind(s, rows[i].endpoint), rows[i].error);
+    CHECK_STR(LAST_ENDPOINT(s), "");
+}
+
+TEST(tcp_connect_errors) {
+    static const char *const bad[] = {
+        "tcp://127.0.0.1",   "tcp://127.0.0.1:",    "tcp://127.0.0.1:*",  "tcp://*:5555",
+        "tcp://local host:5555", "tcp://-a:5555",   "tcp://127.0.0.1:abc", "tcp://a/b:5555",
+        "tcp://localhost",   "tcp:// 127.0.0.1:1",
+    };
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK_ERRNO(zmq_connect(s, bad[i]), EINVAL);
+}
+
+// Connecting resolves nothing: these are accepted, and never come about.
+TEST(tcp_connect_looks_at_the_text_only) {
+    static const char *const good[] = {"tcp://127.0.0.1:0", "tcp://no-such-host.invalid:1",
+                                       "tcp://[::1]:1", "tcp://localhost:1", "tcp://127.0.0.1:9x"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        CONNECT(s, good[i]);
+    }
+}
+
+TEST_OURS_ONLY(tcp_ports_above_65535, "it takes the lower 16 bits") {
+    CHECK_ERRNO(zmq_bind(NEW_SOCKET(ZMQ_DEALER), "tcp://127.0.0.1:99999"), EINVAL);
+}
+
+// ---- tcp ---------------------------------------------------------------------------------------
+
+TEST(tcp_wildcard_port) {
+    static const char *const wild[] = {"tcp://127.0.0.1:*", "tcp://127.0.0.1:0"};
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        const char *endpoint = BIND_ADDRESS(s, wild[i]);
+        CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
+        CHECK_BETWEEN(port_of(endpoint), 1024, 65535);
+    }
+}
+
+TEST(tcp_wildcard_host) {
+    static const char *const wild[] = {"tcp://*:*", "tcp://0.0.0.0:*", "tcp://[*]:*"};
+    for (int i = 0; i < 3; i++) {
+        void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+        const char *endpoint = BIND_ADDRESS(a, wild[i]);
+        CHECK(strncmp(endpoint, "tcp://0.0.0.0:", 14) == 0);
+        char address[64];
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%d", port_of(endpoint));
+        CONNECT(b, address);
+        BOUNCE(a, b);
+    }
+}
+
+TEST(tcp_names) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    const char *endpoint = BIND_ADDRESS(a, "tcp://lo:*");
+    CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
+    char address[64];
+    snprintf(address, sizeof address, "tcp://localhost:%d", port_of(endpoint));
+    CONNECT(b, address);
+    BOUNCE(a, b);
+}
+
+TEST_OURS_ONLY(tcp_bind_to_a_host_name, "4.3.4 takes addresses and interfaces only; 4.3.6 takes it") {
+    const char *endpoint = BIND_ADDRESS(NEW_SOCKET(ZMQ_PAIR), "tcp://localhost:*");
+    CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
+}
+
+TEST(tcp_address_in_use) {
+    void *a = NEW_SOCKET(ZMQ_DEALER), *b = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(a, "tcp");
+    CHECK_ERRNO(zmq_bind(b, endpoint), EADDRINUSE);
+    CHECK_ERRNO(zmq_bind(a, endpoint), EADDRINUSE);
+}
+
+TEST(tcp_bind_again_after_unbind) {
+    void *a = NEW_SOCKET(ZMQ_DEALER), *b = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(a, "tcp");
+    CHECK_OK(zmq_unbind(a, endpoint));
+    WAIT_UNTIL(zmq_bind(b, endpoint) == 0);
+    CLOSE(b);
+    b = NEW_SOCKET(ZMQ_DEALER);
+    WAIT_UNTIL(zmq_bind(b, endpoint) == 0);
+}
+
+TEST(tcp_several_endpoints) {
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    for (int i = 0; i < 5; i++) {
+        void *push = NEW_SOCKET(ZMQ_PUSH);
+        CONNECT(push, BIND(pull, i % 2 ? "tcp" : "ipc"));
+        SEND(push, "hello");
+        EXPECT(pull, "hello");
+    }
+}
+
+TEST(tcp_source_address) {
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    int port = port_of(BIND(pull, "tcp"));
+    static const char *const sources[] = {"127.0.0.1:0", "0.0.0.0:0", "lo:0", "127.0.0.1:*"};
+    for (int i = 0; i < 4; i++) {
+        void *push = NEW_SOCKET(ZMQ_PUSH);
+        char address[96];
+        snprintf(address, sizeof address, "tcp://%s;127.0.0.1:%d", sources[i], port);
+        CONNECT(push, address);
+        CHECK_STR(LAST_ENDPOINT(push), address);
+        SEND(push, sources[i]);
+        EXPECT(pull, sources[i]);
+    }
+}
+
+static bool has_ipv6(void) {
+    void *s = zmq_socket(context(), ZMQ_PAIR);
+    SET_INT(s, ZMQ_IPV6, 1);
+    bool has = zmq_bind(s, "tcp://[::1]:*") == 0;
+    CHECK_OK(zmq_close(s));
+    return has;
+}
+
+TEST(tcp_ipv6) {
+    if (!has_ipv6())
+        skip("no IPv6");
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_IPV6, 1);
+    SET_INT(b, ZMQ_IPV6, 1);
+    const char *endpoint = BIND(a, "tcp6");
+    CHECK(strncmp(endpoint, "tcp://[::1]:", 12) == 0);
+    CONNECT(b, endpoint);
+    BOUNCE(a, b);
+}
+
+TEST(tcp_ipv6_takes_ipv4_too) {
+    if (!has_ipv6())
+        skip("no IPv6");
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_IPV6, 1);
+    SET_INT(c, ZMQ_IPV6, 1);
+    const char *endpoint = BIND_ADDRESS(a, "tcp://*:*");
+    CHECK(strncmp(endpoint, "tcp://[::]:", 11) == 0);
+    char address[64];
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%d", port_of(endpoint));
+    CONNECT(b, address);
+    BOUNCE(a, b);
+    endpoint = BIND_ADDRESS(c, "tcp://127.0.0.1:*");
+    CHECK(strncmp(endpoint, "tcp://[::ffff:127.0.0.1]:", 25) == 0);
+}
+
+TEST(tcp_connect_to_ipv4_with_ipv6_on) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(b, ZMQ_IPV6, 1);
+    CONNECT(b, BIND(a, "tcp"));
+    BOUNCE(a, b);
+}
+
+// ---- LAST_ENDPOINT -----------------------------------------------------------------------------
+
+TEST(last_endpoint_follows_bind_and_connect) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *bound = BIND(s, "tcp");
+    CONNECT(s, "tcp://127.0.0.1:9");
+    CHECK_STR(LAST_ENDPOINT(s), "tcp://127.0.0.1:9");
+    CONNECT(s, "tcp://localhost:9");
+    CHECK_STR(LAST_ENDPOINT(s), "tcp://localhost:9");
+    CHECK_OK(zmq_bind(s, "inproc://name"));
+    CHECK_STR(LAST_ENDPOINT(s), "inproc://name");
+    CHECK_OK(zmq_bind(s, "ipc://file"));
+    CHECK_STR(LAST_ENDPOINT(s), "ipc://file");
+    CONNECT(s, "inproc://other");
+    CHECK_STR(LAST_ENDPOINT(s), "inproc://other");
+    CHECK_OK(zmq_unbind(s, bound));
+    CHECK_STR(LAST_ENDPOINT(s), "inproc://other");
+    CHECK_ERRNO(zmq_bind(s, "inproc://name"), EADDRINUSE);
+    CHECK_STR(LAST_ENDPOINT(s), "inproc://other");
+}
+
+TEST(last_endpoint_stays_after_unbind) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *bound = BIND(s, "tcp");
+    CHECK_OK(zmq_unbind(s, bound));
+    CHECK_STR(LAST_ENDPOINT(s), bound);
+}
+
+TEST(last_endpoint_buffer) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_OK(zmq_bind(s, "inproc://ab"));
+    char buffer[32];
+    size_t size = 11;
+    CHECK_ERRNO(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, buffer, &size), EINVAL);
+    size = 12;
+    CHECK_OK(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, buffer, &size));
+    CHECK_EQ(size, 12);
+    memset(buffer, 0xee, sizeof buffer);
+    size = sizeof buffer;
+    CHECK_OK(zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, buffer, &size));
+    CHECK_BYTES(buffer, size, "inproc://ab", 12);
+    for (size_t i = size; i < sizeof buffer; i++)
+        CHECK_EQ(buffer[i], 0);
+}
+
+// ---- unbind and disconnect ---------------------------------------------------------------------
+
+TEST_EACH(unbind_twice, EACH_TRANSPORT) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(s, transport);
+    CHECK_OK(zmq_unbind(s, endpoint));
+    CHECK_ERRNO(zmq_unbind(s, endpoint), ENOENT);
+}
+
+TEST_EACH(disconnect_twice, EACH_TRANSPORT) {
+    void *a = NEW_SOCKET(ZMQ_DEALER), *b = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(a, transport);
+    CONNECT(b, endpoint);
+    CHECK_OK(zmq_disconnect(b, endpoint));
+    CHECK_ERRNO(zmq_disconnect(b, endpoint), ENOENT);
+    CHECK_ERRNO(zmq_unbind(b, endpoint), ENOENT);
+}
+
+TEST(unbind_and_disconnect_are_the_same) {
+    void *a = NEW_SOCKET(ZMQ_DEALER), *b = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(a, "tcp");
+    CONNECT(b, endpoint);
+    CHECK_OK(zmq_unbind(b, endpoint));
+    CHECK_OK(zmq_disconnect(a, endpoint));
+}
+
+TEST(unbind_of_a_wildcard_text) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND_ADDRESS(s, "tcp://*:*");
+    char text[32];
+    snprintf(text, sizeof text, "tcp://*:%d", port_of(endpoint));
+    CHECK_ERRNO(zmq_unbind(s, text), ENOENT);
+    CHECK_ERRNO(zmq_unbind(s, "tcp://*:*"), ENOENT);
+    CHECK_OK(zmq_unbind(s, endpoint));
+}
+
+TEST(unbind_by_a_name) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    char text[64];
+    snprintf(text, sizeof text, "tcp://localhost:%d", port_of(BIND(s, "tcp")));
+    CHECK_OK(zmq_unbind(s, text));
+}
+
+TEST(disconnect_by_the_text_of_connect) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CONNECT(s, "tcp://localhost:9");
+    CHECK_OK(zmq_disconnect(s, "tcp://localhost:9"));
+    CHECK_ERRNO(zmq_disconnect(s, "tcp://localhost:9"), ENOENT);
+}
+
+TEST(disconnect_of_what_is_not_connected) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);
+    CHECK_ERRNO(zmq_disconnect(s, "ipc://none"), ENOENT);
+    CHECK_ERRNO(zmq_disconnect(s, "inproc://none"), ENOENT);
+}
+
+TEST_EACH(unbind_closes_accepted_connections, EACH_STREAM) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    const char *endpoint = BIND(a, transport);
+    CONNECT(b, endpoint);
+    BOUNCE(a, b);
+    void *mon = MONITOR(b, ZMQ_EVENT_DISCONNECTED);
+    CHECK_OK(zmq_unbind(a, endpoint));
+    struct event event;
+    WAIT_DRIVING(a, event_within(mon, &event, 1));
+    CHECK_EQ(event.event, ZMQ_EVENT_DISCONNECTED);
+    CHECK_ERRNO(zmq_send(a, "x", 1, ZMQ_DONTWAIT), EAGAIN);
+}
+
+TEST(unbind_of_inproc_leaves_the_pipes) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    const char *endpoint = BIND(a, "inproc");
+    CONNECT(b, endpoint);
+    CHECK_OK(zmq_unbind(a, endpoint));
+    BOUNCE(a, b);
+}
+
+TEST_EACH(disconnect_ends_delivery, EACH_TRANSPORT) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(pull, transport);
+    CONNECT(push, endpoint);
+    SEND(push, "before");
+    EXPECT(pull, "before");
+    CHECK_OK(zmq_disconnect(push, endpoint));
+    CHECK_ERRNO(zmq_send(push, "after", 5, ZMQ_DONTWAIT), EAGAIN);
+    // And it can be connected again.
+    CONNECT(push, endpoint);
+    SEND(push, "again");
+    EXPECT(pull, "again");
+}
+
+TEST_EACH(two_connections_to_one_endpoint, EACH_STREAM) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    const char *endpoint = BIND(pull, transport);
+    void *mon = MONITOR(pull, ZMQ_EVENT_ACCEPTED);
+    CONNECT(push, endpoint);
+    CONNECT(push, endpoint);
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    // One disconnect ends both.
+    CHECK_OK(zmq_disconnect(push, endpoint));
+    CHECK_ERRNO(zmq_disconnect(push, endpoint), ENOENT);
+}
+
+// These types connect to an endpoint once, however often they are told to.
+TEST_EACH(dealer_sub_pub_req_connect_once, EACH_STREAM) {
+    static const int types[] = {ZMQ_DEALER, ZMQ_SUB, ZMQ_PUB, ZMQ_REQ};
+    static const int peers[] = {ZMQ_DEALER, ZMQ_PUB, ZMQ_SUB, ZMQ_REP};
+    for (int i = 0; i < 4; i++) {
+        void *server = NEW_SOCKET(peers[i]), *client = NEW_SOCKET(types[i]);
+        const char *endpoint = BIND(server, transport);
+        void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED);
+        CONNECT(client, endpoint);
+        EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+        CONNECT(client, endpoint);
+        struct event event;
+        CHECK(!event_within(mon, &event, ABSENCE_MS));
+        CLOSE(mon);
+    }
+}
+
+// ---- ipc ---------------------------------------------------------------------------------------
+
+TEST(ipc_path) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(a, "ipc://a-file"));
+    struct stat status;
+    CHECK_OK(stat("a-file", &status));
+    CHECK(S_ISSOCK(status.st_mode));
+    CONNECT(b, "ipc://a-file");
+    BOUNCE(a, b);
+}
+
+TEST(ipc_path_length) {
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    char endpoint[256];
+    snprintf(endpoint, sizeof endpoint, "ipc://%0107d", 7);
+    CHECK_OK(zmq_bind(s, endpoint));
+    CHECK_OK(zmq_connect(s, endpoint));
+    snprintf(endpoint, sizeof endpoint, "ipc://%0108d", 7);
+    CHECK_ERRNO(zmq_bind(s, endpoint), ENAMETOOLONG);
+    CHECK_ERRNO(zmq_connect(s, endpoint), ENAMETOOLONG);
+}
+
+TEST(ipc_missing_directory) {
+    CHECK_ERRNO(zmq_bind(NEW_SOCKET(ZMQ_PAIR), "ipc://no/such/directory"), ENOENT);
+}
+
+TEST(ipc_bind_replaces_the_file) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(a, "ipc://a-file"));
+    CHECK_OK(zmq_bind(b, "ipc://a-file"));
+    CONNECT(c, "ipc://a-file");
+    BOUNCE(b, c);
+}
+
+TEST(ipc_file_stays_after_close) {
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(s, "ipc://a-file"));
+    END_CONTEXT();
+    CHECK_OK(access("a-file", F_OK));
+    s = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(s, "ipc://a-file"));
+}
+
+TEST(ipc_wildcard) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    const char *first = BIND_ADDRESS(a, "ipc://*"), *second = BIND_ADDRESS(b, "ipc://*");
+    CHECK(strncmp(first, "ipc://", 6) == 0);
+    CHECK(strcmp(first, second) != 0);
+    CHECK_OK(access(first + 6, F_OK));
+    CONNECT(c, first);
+    BOUNCE(a, c);
+    char *path = strdup(first + 6);
+    END_CONTEXT();
+    CHECK_ERRNO(access(path, F_OK), ENOENT);
+    char *slash = strrchr(path, '/');
+    CHECK(slash != NULL);
+    *slash = '\0';
+    CHECK_ERRNO(access(path, F_OK), ENOENT);
+}
+
+TEST(ipc_wildcard_in_tmpdir) {
+    CHECK_OK(mkdir("own", 0700));
+    CHECK_OK(setenv("TMPDIR", "own", 1));
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    CHECK(strncmp(BIND_ADDRESS(s, "ipc://*"), "ipc://own/", 10) == 0);
+}
+
+TEST(ipc_abstract) {
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "ipc://@zmq-test-%d", (int)getpid());
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_STR(BIND_ADDRESS(a, endpoint), endpoint);
+    CHECK_ERRNO(zmq_bind(b, endpoint), EADDRINUSE);
+    CONNECT(c, endpoint);
+    BOUNCE(a, c);
+    CHECK(access(endpoint + 6, F_OK) != 0);
+    CHECK_ERRNO(zmq_bind(b, "ipc://@"), EINVAL);
+    CHECK_ERRNO(zmq_connect(b, "ipc://@"), EINVAL);
+}
+
+TEST(ipc_connect_before_bind) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(b, ZMQ_RECONNECT_IVL, 10);
+    CONNECT(b, "ipc://late");
+    SEND(b, "early");
+    CHECK_OK(zmq_bind(a, "ipc://late"));
+    EXPECT(a, "early");
+    BOUNCE(a, b);
+}
+
+TEST(ipc_use_fd) {
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "given"};
+    CHECK_OK(bind(fd, (struct sockaddr *)&address, sizeof address));
+    CHECK_OK(listen(fd, 5));
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_USE_FD, fd);
+    CHECK_OK(zmq_bind(a, "ipc://given"));
+    CONNECT(b, "ipc://given");
+    BOUNCE(a, b);
+}
+
+// ---- inproc ------------------------------------------------------------------------------------
+
+TEST(inproc_names) {
+    char longest[600] = "inproc://";
+    memset(longest + 9, 'n', 500);
+    const char *const names[] = {"inproc://a", "inproc://a/b", "inproc://with space", "inproc://*",
+                                 "inproc://\xff\xfe", "inproc://inproc://x", longest};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+        CHECK_OK(zmq_bind(a, names[i]));
+        CHECK_ERRNO(zmq_bind(c, names[i]), EADDRINUSE);
+        CONNECT(b, names[i]);
+        BOUNCE(a, b);
+    }
+}
+
+TEST(inproc_name_is_free_after_unbind_and_close) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(a, "inproc://x"));
+    CHECK_OK(zmq_unbind(a, "inproc://x"));
+    CHECK_OK(zmq_bind(b, "inproc://x"));
+    CLOSE(b);
+    WAIT_UNTIL(zmq_bind(c, "inproc://x") == 0);
+}
+
+TEST(inproc_connect_before_bind) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, "inproc://late");
+    SEND(b, "early", "in parts");
+    SEND(b, "second");
+    CHECK_OK(zmq_bind(a, "inproc://late"));
+    EXPECT(a, "early", "in parts");
+    EXPECT(a, "second");
+    BOUNCE(a, b);
+}
+
+TEST(inproc_several_connects_before_bind) {
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    for (int i = 0; i < 5; i++) {
+        void *push = NEW_SOCKET(ZMQ_PUSH);
+        CONNECT(push, "inproc://late");
+        SEND(push, "one of five");
+    }
+    CHECK_OK(zmq_bind(pull, "inproc://late"));
+    for (int i = 0; i < 5; i++)
+        EXPECT(pull, "one of five");
+    EXPECT_NOTHING(pull);
+}
+
+TEST(inproc_close_before_bind) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(push, "inproc://late");
+    SEND(push, "sent and gone");
+    CLOSE(push);
+    CHECK_OK(zmq_bind(pull, "inproc://late"));
+    EXPECT(pull, "sent and gone");
+}
+
+TEST(inproc_messages_stay_after_the_sender_closed) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(push, BIND(pull, "inproc"));
+    SEND(push, "a", "b");
+    SEND(push, "c");
+    CLOSE(push);
+    EXPECT(pull, "a", "b");
+    EXPECT(pull, "c");
+}
+
+TEST(inproc_binder_gone) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, BIND(a, "inproc"));
+    BOUNCE(a, b);
+    CLOSE(a);
+    WAIT_UNTIL(!TRY_SEND(b, "x"));
+}
+
+TEST(inproc_checks_no_types) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pair = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(push, BIND(pair, "inproc"));
+    SEND(push, "odd");
+    EXPECT(pair, "odd");
+}
+
+struct racer {
+    void *ctx;
+    pthread_barrier_t *start;
+};
+
+static void race_connect(void *argument) {
+    struct racer *racer = argument;
+    void *s = NEW_SOCKET_IN(racer->ctx, ZMQ_PUSH);
+    pthread_barrier_wait(racer->start);
+    CONNECT(s, "inproc://race");
+    SEND(s, "here");
+}
+
+TEST(inproc_bind_and_connect_race) {
+    for (int round = 0; round < 20; round++) {
+        pthread_barrier_t start;
+        pthread_barrier_init(&start, NULL, 3);
+        struct racer racer = {context(), &start};
+        struct thread threads[2];
+        void *pull = NEW_SOCKET(ZMQ_PULL);
+        for (int i = 0; i < 2; i++)
+            start_thread(&threads[i], race_connect, &racer);
+        pthread_barrier_wait(&start);
+        CHECK_OK(zmq_bind(pull, "inproc://race"));
+        EXPECT(pull, "here");
+        EXPECT(pull, "here");
+        for (int i = 0; i < 2; i++)
+            JOIN(&threads[i]);
+        END_CONTEXT();
+    }
+}

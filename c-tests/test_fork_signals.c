@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// Signals in blocking calls, and what a forked child may do with what it inherits.
+#include "harness.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// ---- signals -----------------------------------------------------------------------------------
+
+static volatile sig_atomic_t handled;
+
+static void on_signal(int number) {
+    (void)number;
+    handled++;
+}
+
+// SA_RESTART as most programs have it, or not: the calls return either way.
+static void handle_usr1(int flags) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+struct blocked {
+    void *socket;
+    int (*call)(void *socket);
+    int result, error;
+    struct thread thread;
+};
+
+static int call_recv(void *s) {
+    char buffer[8];
+    return zmq_recv(s, buffer, sizeof buffer, 0);
+}
+static int call_msg_recv(void *s) {
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    int result = zmq_msg_recv(&message, s, 0);
+    int error = errno;
+    zmq_msg_close(&message);
+    errno = error;
+    return result;
+}
+static int call_send(void *s) { return zmq_send(s, "x", 1, 0); }
+static int call_poll(void *s) {
+    zmq_pollitem_t item = {.socket = s, .events = ZMQ_POLLIN};
+    return zmq_poll(&item, 1, -1);
+}
+static int call_poll_of_nothing(void *s) {
+    (void)s;
+    return zmq_poll(NULL, 0, 100000);
+}
+
+static void run_blocked(void *argument) {
+    struct blocked *blocked = argument;
+    blocked->result = blocked->call(blocked->socket);
+    blocked->error = zmq_errno();
+}
+
+static void check_interrupted(int type, const char *transport, int (*call)(void *)) {
+    void *s = NEW_SOCKET(type);
+    BIND(s, transport);
+    static const int flags[] = {0, SA_RESTART};
+    for (int i = 0; i < 2; i++) {
+        struct blocked blocked = {.socket = s, .call = call};
+        handled = 0;
+        handle_usr1(flags[i]);
+        start_thread(&blocked.thread, run_blocked, &blocked);
+        WAIT_BLOCKED(&blocked.thread);
+        CHECK_EQ(pthread_kill(blocked.thread.handle, SIGUSR1), 0);
+        JOIN(&blocked.thread);
+        CHECK_EQ(handled, 1);
+        CHECK_EQ(blocked.result, -1);
+        CHECK_EQ(blocked.error, EINTR);
+    }
+}
+
+TEST_EACH(recv_is_interrupted, EACH_TRANSPORT) { check_interrupted(ZMQ_PULL, transport, call_recv); }
+TEST_EACH(msg_recv_is_interrupted, EACH_TRANSPORT) {
+    check_interrupted(ZMQ_PULL, transport, call_msg_recv);
+}
+TEST_EACH(send_is_interrupted, EACH_TRANSPORT) { check_interrupted(ZMQ_PUSH, transport, call_send); }
+TEST_EACH(poll_is_interrupted, EACH_TRANSPORT) { check_interrupted(ZMQ_PULL, transport, call_poll); }
+TEST(poll_of_nothing_is_interrupted) {
+    check_interrupted(ZMQ_PULL, "inproc", call_poll_of_nothing);
+}
+
+static void recv_with_retries(void *pull) {
+    char buffer[8];
+    int interruptions = 0, result;
+    while ((result = zmq_recv(pull, buffer, sizeof buffer, 0)) < 0) {
+        CHECK_EQ(zmq_errno(), EINTR);
+        interruptions++;
+    }
+    CHECK_EQ(result, 5);
+    CHECK(interruptions > 0);
+}
+
+TEST_EACH(receiving_goes_on_after_an_interruption, EACH_TRANSPORT) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pull, transport));
+    handle_usr1(0);
+    struct thread thread;
+    start_thread(&thread, recv_with_retries, pull);
+    for (int i = 0; i < 3; i++) {
+        WAIT_BLOCKED(&thread);
+        CHECK_EQ(pthread_kill(thread.handle, SIGUSR1), 0);
+        WAIT_UNTIL(handled > i);
+    }
+    WAIT_BLOCKED(&thread);
+    SEND(push, "there");
+    JOIN(&thread);
+}
+
+// A signal that is ignored is no interruption.
+TEST(ignored_signals_interrupt_nothing) {
+    signal(SIGUSR1, SIG_IGN);
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pull, "tcp"));
+    struct blocked blocked = {.socket = pull, .call = call_recv};
+    start_thread(&blocked.thread, run_blocked, &blocked);
+    WAIT_BLOCKED(&blocked.thread);
+    CHECK_EQ(pthread_kill(blocked.thread.handle, SIGUSR1), 0);
+    WAIT_BLOCKED(&blocked.thread);
+    SEND(push, "x");
+    JOIN(&blocked.thread);
+    CHECK_EQ(blocked.result, 1);
+}
+
+// The library's own threads take no signals: a handler runs in a thread of the program.
+static volatile pid_t handled_by;
+static void note_thread(int number) {
+    (void)number;
+    handled_by = gettid();
+}
+
+TEST(library_threads_block_signals) {
+    struct sigaction action = {.sa_handler = note_thread};
+    sigaction(SIGUSR2, &action, NULL);
+    NEW_SOCKET(ZMQ_PULL);
+    for (int i = 0; i < 20; i++) {
+        handled_by = 0;
+        CHECK_OK(kill(getpid(), SIGUSR2));
+        WAIT_UNTIL(handled_by != 0);
+        CHECK_EQ(handled_by, gettid());
+    }
+}
+
+// With every thread of the program blocking it, the signal stays pending.
+TEST(a_signal_stays_pending_when_the_program_blocks_it) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR2, &action, NULL);
+    NEW_SOCKET(ZMQ_PULL);
+    sigset_t set, pending;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK_OK(kill(getpid(), SIGUSR2));
+    CHECK_OK(sigpending(&pending));
+    CHECK_EQ(sigismember(&pending, SIGUSR2), 1);
+    CHECK_EQ(handled, 0);
+}
+
+// A peer that closes while much is being sent must not kill the process.
+TEST_EACH(no_sigpipe, EACH_STREAM) {
+    signal(SIGPIPE, SIG_DFL);
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    const char *endpoint = BIND(push, transport);
+    for (int round = 0; round < 10; round++) {
+        void *pull = NEW_SOCKET(ZMQ_PULL);
+        CONNECT(pull, endpoint);
+        SEND(push, "x");
+        struct frame frame;
+        WAIT_UNTIL(TRY_RECV(pull, &frame) || (TRY_SEND(push, "x"), false));
+        char body[4096] = {0};
+        for (int i = 0; i < 500; i++)
+            zmq_send(push, body, sizeof body, ZMQ_DONTWAIT);
+        CLOSE(pull);
+        for (int i = 0; i < 500; i++)
+            zmq_send(push, body, sizeof body, ZMQ_DONTWAIT);
+        // What is left belongs to the dead peer.
+        WAIT_UNTIL(!(GET_INT(push, ZMQ_EVENTS) & ZMQ_POLLOUT));
+    }
+}
+
+TEST(no_sigpipe_on_a_reset_connection) {
+    signal(SIGPIPE, SIG_DFL);
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    void *mon = MONITOR(push, ZMQ_EVENT_DISCONNECTED);
+    const char *endpoint = BIND(push, "tcp");
+    for (int round = 0; round < 10; round++) {
+        int fd = RAW_CONNECT(endpoint);
+        ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+        WAIT_EVENTS(push, ZMQ_POLLOUT);
+        close(fd);
+        char body[1000] = {0};
+        for (int i = 0; i < 100; i++)
+            zmq_send(push, body, sizeof body, ZMQ_DONTWAIT);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        WAIT_UNTIL(!(GET_INT(push, ZMQ_EVENTS) & ZMQ_POLLOUT));
+    }
+}
+
+// ---- fork --------------------------------------------------------------------------------------
+
+static void check_child(pid_t child) {
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+}
+
+// What the checks in a child print and return is the harness's as well.
+TEST(child_makes_its_own_context) {
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(pull, "tcp");
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        void *ctx = zmq_ctx_new();
+        void *push = zmq_socket(ctx, ZMQ_PUSH);
+        CHECK(push != NULL);
+        CONNECT(push, endpoint);
+        SEND(push, "from the child");
+        CHECK_OK(zmq_close(push));
+        CHECK_OK(zmq_ctx_term(ctx));
+        _exit(0);
+    }
+    EXPECT(pull, "from the child");
+    check_child(child);
+}
+
+TEST(child_closes_what_it_inherits) {
+    void *ctx = context();
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(pull, "tcp");
+    void *local = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(local, endpoint);
+    SEND(local, "before");
+    EXPECT(pull, "before");
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK_OK(zmq_close(pull));
+        CHECK_ERRNO(zmq_ctx_term(ctx), EINTR);
+        void *own = zmq_ctx_new();
+        void *push = zmq_socket(own, ZMQ_PUSH);
+        CONNECT(push, endpoint);
+        SEND(push, "from the child");
+        CHECK_OK(zmq_close(push));
+        CHECK_OK(zmq_ctx_term(own));
+        _exit(0);
+    }
+    EXPECT(pull, "from the child");
+    check_child(child);
+    // The parent's goes on as before.
+    SEND(local, "after");
+    EXPECT(pull, "after");
+}
+
+TEST(parent_goes_on_while_a_child_sits_there) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, BIND(a, "tcp"));
+    BOUNCE(a, b);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        for (;;)
+            pause();
+    for (int i = 0; i < 100; i++)
+        BOUNCE(a, b);
+    END_CONTEXT();
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+TEST(child_that_exits_at_once) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, BIND(a, "tcp"));
+    for (int i = 0; i < 5; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            exit(0); // with the handlers of atexit
+        check_child(child);
+        BOUNCE(a, b);
+    }
+}
+
+// Descriptors are closed on exec.
+TEST(nothing_survives_exec) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    BIND(a, "ipc");
+    CONNECT(b, BIND(a, "tcp"));
+    BOUNCE(a, b);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c",
+              "for fd in /proc/self/fd/*; do case $(readlink $fd) in"
+              " socket:*|*eventpoll*|*eventfd*) exit 1;; esac; done",
+              NULL);
+        _exit(2);
+    }
+    check_child(child);
+}

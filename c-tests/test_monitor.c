@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// Monitors: which events come, in which order, with which values and addresses.
+#include "harness.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void make_pair(const char *transport, void **server, void **client, const char **endpoint) {
+    *server = NEW_SOCKET(ZMQ_DEALER);
+    *client = NEW_SOCKET(ZMQ_DEALER);
+    *endpoint = BIND(*server, transport);
+}
+
+// ---- starting and stopping ---------------------------------------------------------------------
+
+TEST(arguments) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_ERRNO(zmq_socket_monitor(s, "tcp://127.0.0.1:*", ZMQ_EVENT_ALL), EPROTONOSUPPORT);
+    CHECK_ERRNO(zmq_socket_monitor(s, "ipc://file", ZMQ_EVENT_ALL), EPROTONOSUPPORT);
+    CHECK_ERRNO(zmq_socket_monitor(s, "nonsense", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", 0x10000), EINVAL);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL & ~ZMQ_EVENT_MONITOR_STOPPED));
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    // The name is free again.
+    void *other = NEW_SOCKET(ZMQ_PAIR);
+    WAIT_UNTIL(zmq_bind(other, "inproc://m") == 0);
+}
+
+TEST_OURS_ONLY(stopping_without_a_reader, "it waits for ever to say MONITOR_STOPPED") {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL));
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+}
+
+TEST(address_in_use) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_OK(zmq_bind(NEW_SOCKET(ZMQ_PAIR), "inproc://m"));
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL), EADDRINUSE);
+}
+
+TEST(stopped_by_null) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+    CHECK_EQ(event.value, 0);
+    CHECK_STR(event.address, "");
+}
+
+TEST(stopped_by_another) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *first = MONITOR(s, ZMQ_EVENT_ALL), *second = MONITOR(s, ZMQ_EVENT_ALL);
+    EXPECT_EVENT(first, ZMQ_EVENT_MONITOR_STOPPED);
+    BIND(s, "tcp");
+    EXPECT_EVENT(second, ZMQ_EVENT_LISTENING);
+    EXPECT_NOTHING(first);
+}
+
+TEST(stopped_by_close) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_MONITOR_STOPPED);
+    CLOSE(s);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+}
+
+TEST(only_what_was_asked_for) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_CLOSED);
+    const char *endpoint = BIND(s, "tcp");
+    CHECK_OK(zmq_unbind(s, endpoint));
+    EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    EXPECT_NOTHING(mon);
+}
+
+TEST(nothing_about_inproc) {
+    void *s = NEW_SOCKET(ZMQ_DEALER), *peer = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    CONNECT(peer, BIND(s, "inproc"));
+    SEND(peer, "x");
+    EXPECT(s, "x");
+    EXPECT_NOTHING(mon);
+}
+
+// ---- sequences ---------------------------------------------------------------------------------
+
+static bool is_open_descriptor(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+TEST_EACH(listener, EACH_STREAM) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(server, ZMQ_EVENT_ALL);
+    const char *endpoint = BIND(server, transport);
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    CHECK_STR(event.address, endpoint);
+    CHECK(is_open_descriptor(event.value));
+    const int listening = event.value;
+
+    CONNECT(client, endpoint);
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    CHECK_STR(event.address, endpoint);
+    CHECK(is_open_descriptor(event.value));
+    const int accepted = event.value;
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    CHECK_STR(event.address, endpoint);
+    CHECK_EQ(event.value, 0);
+
+    CLOSE(client);
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    CHECK_STR(event.address, endpoint);
+    CHECK_EQ(event.value, accepted);
+
+    CHECK_OK(zmq_unbind(server, endpoint));
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    CHECK_STR(event.address, endpoint);
+    CHECK_EQ(event.value, listening);
+
+    CLOSE(server);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+    EXPECT_NOTHING(mon);
+}
+
+TEST(tcp_connecter) {
+    void *server, *client;
+    const char *endpoint;
+    make_pair("tcp", &server, &client, &endpoint);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 50);
+    CONNECT(client, endpoint);
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED);
+    CHECK_EQ(event.value, EINPROGRESS);
+    CHECK_STR(event.address, endpoint);
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+    CHECK(is_open_descriptor(event.value));
+    CHECK_STR(event.address, endpoint);
+    const int fd = event.value;
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    CHECK_EQ(event.value, 0);
+    CHECK_STR(event.address, endpoint);
+    CLOSE(server);
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    CHECK_EQ(event.value, fd);
+    CHECK_STR(event.address, endpoint);
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+    CHECK_BETWEEN(event.value, 50, 99);
+    CHECK_STR(event.address, endpoint);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+}
+
+TEST(tcp_connecter_refused) {
+    void *client = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = unused_tcp_endpoint();
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    for (int i = 0; i < 3; i++) {
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, endpoint);
+        CHECK_BETWEEN(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, 10, 19);
+    }
+}
+
+// No CONNECT_DELAYED: a connection over ipc is there at once.
+TEST(ipc_connecter) {
+    void *server, *client;
+    const char *endpoint;
+    make_pair("ipc", &server, &client, &endpoint);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, endpoint);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, endpoint);
+    CLOSE(server);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+}
+
+TEST_EACH(disconnect_says_nothing_more, EACH_STREAM) {
+    void *server, *client;
+    const char *endpoint;
+    make_pair(transport, &server, &client, &endpoint);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    CHECK_OK(zmq_disconnect(client, endpoint));
+    EXPECT_NOTHING(mon);
+}
+
+TEST(several_connections) {
+    void *server = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    const char *endpoint = BIND(server, "tcp");
+    for (int i = 0; i < 5; i++) {
+        CONNECT(NEW_SOCKET(ZMQ_DEALER), endpoint);
+        EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+        EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    }
+}
+
+TEST(bind_failed) {
+    void *first = NEW_SOCKET(ZMQ_DEALER), *second = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(first, "tcp");
+    void *mon = MONITOR(second, ZMQ_EVENT_BIND_FAILED);
+    CHECK_EQ(zmq_bind(second, endpoint), -1);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED).value, EADDRINUSE);
+}
+
+TEST_OURS_ONLY(a_monitor_leaves_errno_alone, "sending the event overwrites it") {
+    void *first = NEW_SOCKET(ZMQ_DEALER), *second = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(first, "tcp");
+    MONITOR(second, ZMQ_EVENT_ALL);
+    CHECK_ERRNO(zmq_bind(second, endpoint), EADDRINUSE);
+}
+
+// ---- failures ----------------------------------------------------------------------------------
+
+TEST_EACH(mismatched_types, EACH_STREAM) {
+    void *server = NEW_SOCKET(ZMQ_PULL), *client = NEW_SOCKET(ZMQ_SUB);
+    const char *endpoint = BIND(server, transport);
+    void *of_server = MONITOR(server, ZMQ_EVENT_ALL & ~ZMQ_EVENT_ACCEPTED);
+    void *of_client = MONITOR(client, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
+                                          ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 5);
+    CONNECT(client, endpoint);
+    AWAIT_EVENT(of_server, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_EVENT(of_client, ZMQ_EVENT_DISCONNECTED);
+    struct event event;
+    CHECK(!event_within(of_server, &event, ABSENCE_MS));
+}
+
+TEST(mismatched_mechanisms) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(client, ZMQ_PLAIN_USERNAME, "user");
+    SET_TEXT(client, ZMQ_PLAIN_PASSWORD, "password");
+    const char *endpoint = BIND(server, "tcp");
+    void *of_server = MONITOR(server, ZMQ_EVENT_ALL), *of_client = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    CHECK_EQ(AWAIT_EVENT(of_server, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
+             ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH);
+    EXPECT_EVENT(of_server, ZMQ_EVENT_DISCONNECTED);
+    CHECK_EQ(AWAIT_EVENT(of_client, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
+             ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH);
+    EXPECT_EVENT(of_client, ZMQ_EVENT_DISCONNECTED);
+    // It does not try again.
+    struct event event;
+    CHECK(!event_within(of_client, &event, 300));
+}
+
+TEST(peer_closes_during_the_handshake) {
+    void *server = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(server, ZMQ_EVENT_ALL);
+    int fd = RAW_CONNECT(BIND(server, "tcp"));
+    AWAIT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    close(fd);
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    CHECK(event.value == EPIPE || event.value == ECONNRESET);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+}
+
+TEST(plain_without_a_handler) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(server, ZMQ_PLAIN_SERVER, 1);
+    SET_TEXT(client, ZMQ_PLAIN_USERNAME, "user");
+    SET_TEXT(client, ZMQ_PLAIN_PASSWORD, "password");
+    const char *endpoint = BIND(server, "tcp");
+    void *mon = MONITOR(server, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    AWAIT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL).value, EFAULT);
+}
+
+TEST(stream_sockets_have_events_too) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    void *mon = MONITOR(stream, ZMQ_EVENT_ALL);
+    int fd = RAW_CONNECT(BIND(stream, "tcp"));
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    close(fd);
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+}
+
+// A monitor must not hold up what it watches, though nobody reads it.
+TEST_OURS_ONLY(an_unread_monitor_blocks_nothing, "zmq_bind waits for ever once 1000 events wait") {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    MONITOR(s, ZMQ_EVENT_ALL);
+    for (int i = 0; i < 2500; i++) {
+        const char *endpoint = BIND(s, "tcp");
+        CHECK_OK(zmq_unbind(s, endpoint));
+    }
+}
+
+// A peer that is known by the connection's address.
+TEST(peer_of_the_accepted_descriptor) {
+    void *server = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED);
+    int fd = RAW_CONNECT(BIND(server, "tcp"));
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    struct sockaddr_in peer, own;
+    socklen_t size = sizeof peer;
+    CHECK_OK(getpeername(event.value, (struct sockaddr *)&peer, &size));
+    CHECK_OK(getsockname(fd, (struct sockaddr *)&own, &size));
+    CHECK_EQ(peer.sin_port, own.sin_port);
+}

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// PUB, SUB, XPUB, XSUB (RFC 29): filters, subscriptions as messages, and the XPUB options.
+#include "harness.h"
+
+// An XPUB says when a subscription has arrived, so tests need not guess.
+static void make_pair(const char *transport, void **xpub, void **sub) {
+    *xpub = NEW_SOCKET(ZMQ_XPUB);
+    *sub = NEW_SOCKET(ZMQ_SUB);
+    CONNECT(*sub, BIND(*xpub, transport));
+}
+
+static void subscribe(void *sub, const char *topic) { SET_TEXT(sub, ZMQ_SUBSCRIBE, topic); }
+static void unsubscribe(void *sub, const char *topic) { SET_TEXT(sub, ZMQ_UNSUBSCRIBE, topic); }
+
+// The XPUB receives the (un)subscription to this topic.
+static void expect_subscription(void *xpub, int on, const char *topic) {
+    char expected[300] = {(char)on};
+    memcpy(expected + 1, topic, strlen(topic));
+    EXPECT_BYTES(xpub, expected, strlen(topic) + 1, false);
+}
+
+static void join(void *xpub, void *sub, const char *topic) {
+    subscribe(sub, topic);
+    expect_subscription(xpub, 1, topic);
+}
+
+// ---- filters -----------------------------------------------------------------------------------
+
+TEST_EACH(pub_to_sub, EACH_TRANSPORT) {
+    void *pub = NEW_SOCKET(ZMQ_PUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    CONNECT(sub, BIND(pub, transport));
+    subscribe(sub, "");
+    SYNC_PUBSUB(pub, sub);
+    SEND(pub, "a", "", "b");
+    SEND(pub, "");
+    EXPECT(sub, "a", "", "b");
+    EXPECT(sub, "");
+}
+
+TEST_EACH(connecting_pub, EACH_TRANSPORT) {
+    void *pub = NEW_SOCKET(ZMQ_PUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    CONNECT(pub, BIND(sub, transport));
+    subscribe(sub, "a");
+    SYNC_PUBSUB(pub, sub);
+    SEND(pub, "b");
+    SEND(pub, "a");
+    EXPECT(sub, "a");
+}
+
+TEST_EACH(prefixes, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    join(xpub, sub, "ab");
+    join(xpub, sub, "abcd");
+    join(xpub, sub, "x");
+    static const char *const texts[] = {"a", "ab", "b", "abc", "", "abcde", "xyz", "ax", "X"};
+    for (int i = 0; i < 9; i++)
+        SEND(xpub, texts[i]);
+    EXPECT(sub, "ab");
+    EXPECT(sub, "abc");
+    EXPECT(sub, "abcde");
+    EXPECT(sub, "xyz");
+    EXPECT_NOTHING(sub);
+}
+
+TEST_EACH(only_the_first_part_counts, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    join(xpub, sub, "a");
+    SEND(xpub, "b", "a");
+    SEND(xpub, "a", "b");
+    EXPECT(sub, "a", "b");
+    EXPECT_NOTHING(sub);
+}
+
+TEST_EACH(nothing_without_a_subscription, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    join(xpub, sub, "a");
+    unsubscribe(sub, "a");
+    expect_subscription(xpub, 0, "a");
+    SEND(xpub, "a");
+    SEND(xpub, "");
+    EXPECT_NOTHING(sub);
+}
+
+TEST_EACH(topics_with_any_byte, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    static const char topic[] = "\0\xff\0";
+    SET_BYTES(sub, ZMQ_SUBSCRIBE, topic, 3);
+    EXPECT_BYTES(xpub, "\1\0\xff\0", 4, false);
+    SEND_BYTES(xpub, "\0\xff\1", 3, 0);
+    SEND_BYTES(xpub, "\0\xff\0\7", 4, 0);
+    EXPECT_BYTES(sub, "\0\xff\0\7", 4, false);
+}
+
+static void check_topics_of(const size_t *lengths, int count, void *xpub, void *sub) {
+    char topic[5002];
+    for (int i = 0; i < count; i++) {
+        memset(topic, 'a' + i, sizeof topic);
+        SET_BYTES(sub, ZMQ_SUBSCRIBE, topic, lengths[i]);
+        char *got = malloc(6000);
+        CHECK_EQ(zmq_recv(xpub, got, 6000, 0), lengths[i] + 1);
+        CHECK_EQ(got[0], 1);
+        CHECK(memcmp(got + 1, topic, lengths[i]) == 0);
+        SEND_BYTES(xpub, topic, lengths[i] - 1, 0);
+        SEND_BYTES(xpub, topic, lengths[i] + 1, 0);
+        CHECK_EQ(zmq_recv(sub, got, 6000, 0), lengths[i] + 1);
+        free(got);
+    }
+}
+
+TEST_EACH(long_topics, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    static const size_t lengths[] = {244, 245, 256, 400, 5000};
+    check_topics_of(lengths, 5, xpub, sub);
+}
+
+TEST_EACH_OURS_ONLY(topics_of_246_to_255_bytes, "4.3.4 sends a wrong frame header", EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    static const size_t lengths[] = {246, 250, 254, 255};
+    check_topics_of(lengths, 4, xpub, sub);
+}
+TEST_EACH(fan_out, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *subs[8];
+    const char *endpoint = BIND(xpub, transport);
+    static const char *const topics[] = {"", "a", "b", "ab", "abc", "c", "a", "abcd"};
+    SET_INT(xpub, ZMQ_XPUB_VERBOSE, 1);
+    for (int i = 0; i < 8; i++) {
+        subs[i] = NEW_SOCKET(ZMQ_SUB);
+        CONNECT(subs[i], endpoint);
+        join(xpub, subs[i], topics[i]);
+    }
+    for (int i = 0; i < 100; i++)
+        SEND(xpub, "abc", "body");
+    for (int i = 0; i < 8; i++) {
+        bool matches = strncmp("abc", topics[i], strlen(topics[i])) == 0;
+        for (int k = 0; matches && k < 100; k++)
+            EXPECT(subs[i], "abc", "body");
+        EXPECT_NOTHING(subs[i]);
+    }
+}
+
+TEST_EACH(a_sub_of_two_pubs, EACH_TRANSPORT) {
+    void *xpubs[2], *sub = NEW_SOCKET(ZMQ_SUB);
+    subscribe(sub, "a");
+    for (int i = 0; i < 2; i++) {
+        xpubs[i] = NEW_SOCKET(ZMQ_XPUB);
+        CONNECT(sub, BIND(xpubs[i], transport));
+    }
+    subscribe(sub, "b");
+    for (int i = 0; i < 2; i++) {
+        expect_subscription(xpubs[i], 1, "a");
+        expect_subscription(xpubs[i], 1, "b");
+        SEND(xpubs[i], i ? "a1" : "b0");
+    }
+    struct frame first = RECV(sub), second = RECV(sub);
+    CHECK(first.data[1] != second.data[1]);
+}
+
+TEST(pub_drops_without_subscribers) {
+    void *pub = NEW_SOCKET(ZMQ_PUB);
+    BIND(pub, "tcp");
+    for (int i = 0; i < 5000; i++)
+        SEND(pub, "into the void");
+    CHECK_EQ(GET_INT(pub, ZMQ_EVENTS), ZMQ_POLLOUT);
+}
+
+// ---- subscriptions as messages -----------------------------------------------------------------
+
+TEST_EACH(xpub_hears_the_first_and_the_last, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    subscribe(other, "a"); // known already
+    join(xpub, other, "b");
+    unsubscribe(sub, "a"); // the other still wants it
+    EXPECT_NOTHING(xpub);
+    unsubscribe(other, "a");
+    expect_subscription(xpub, 0, "a");
+    unsubscribe(other, "b");
+    expect_subscription(xpub, 0, "b");
+}
+
+TEST_EACH(a_repeated_subscription_counts, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    join(xpub, sub, "a");
+    subscribe(sub, "a");
+    unsubscribe(sub, "a");
+    join(xpub, sub, "b");
+    SEND(xpub, "a");
+    EXPECT(sub, "a");
+    unsubscribe(sub, "a");
+    expect_subscription(xpub, 0, "a");
+}
+
+TEST_EACH(a_subscriber_that_leaves_unsubscribes, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    join(xpub, sub, "a");
+    join(xpub, sub, "b");
+    CLOSE(sub);
+    struct frame first = RECV(xpub), second = RECV(xpub);
+    CHECK_EQ(first.data[0], 0);
+    CHECK_EQ(second.data[0], 0);
+    CHECK_EQ(first.data[1] + second.data[1], 'a' + 'b');
+}
+
+TEST_EACH(subscriptions_before_connecting, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    subscribe(sub, "b");
+    subscribe(sub, "a");
+    subscribe(sub, "");
+    CONNECT(sub, BIND(xpub, transport));
+    int seen = 0;
+    for (int i = 0; i < 3; i++) {
+        struct frame frame = RECV(xpub);
+        CHECK_EQ(frame.data[0], 1);
+        seen += frame.size == 1 ? 1 : frame.data[1] == 'a' ? 10 : 100;
+    }
+    CHECK_EQ(seen, 111);
+}
+
+TEST_EACH(xpub_verbose, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSE, 1);
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    join(xpub, other, "a");
+    unsubscribe(sub, "a");
+    EXPECT_NOTHING(xpub);
+    unsubscribe(other, "a");
+    expect_subscription(xpub, 0, "a");
+}
+
+TEST_EACH(xpub_verboser, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    join(xpub, other, "a");
+    unsubscribe(sub, "a");
+    expect_subscription(xpub, 0, "a");
+    unsubscribe(other, "a");
+    expect_subscription(xpub, 0, "a");
+}
+
+TEST_EACH(xsub_subscribes_by_messages, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND(xsub, "\1a");
+    expect_subscription(xpub, 1, "a");
+    SEND(xpub, "b");
+    SEND(xpub, "abc");
+    EXPECT(xsub, "abc");
+    SEND_BYTES(xsub, "\0a", 2, 0);
+    expect_subscription(xpub, 0, "a");
+    SEND(xpub, "abc");
+    EXPECT_NOTHING(xsub);
+}
+
+TEST_EACH(xsub_sends_other_messages, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND(xsub, "hello", "xpub");
+    EXPECT(xpub, "hello", "xpub");
+    SEND(xsub, "");
+    EXPECT(xpub, "");
+}
+
+// PUB has no use for what comes from below.
+TEST_EACH(pub_ignores_other_messages, EACH_TRANSPORT) {
+    void *pub = NEW_SOCKET(ZMQ_PUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(pub, transport));
+    SEND(xsub, "hello");
+    SEND(xsub, "\1a");
+    while (!shows_events(xsub, ZMQ_POLLIN, 5))
+        SEND(pub, "a");
+    EXPECT(xsub, "a");
+}
+
+// A device of XSUB and XPUB carries messages down and subscriptions up.
+TEST_EACH(through_a_forwarder, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    void *pub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    CONNECT(xsub, BIND(pub, transport));
+    CONNECT(sub, BIND(xpub, transport));
+    subscribe(sub, "a");
+    struct frame frame = RECV(xpub);
+    SEND_FRAME(xsub, frame, 0);
+    expect_subscription(pub, 1, "a");
+    SEND(pub, "b");
+    SEND(pub, "abc");
+    frame = RECV(xsub);
+    SEND_FRAME(xpub, frame, 0);
+    EXPECT(sub, "abc");
+}
+
+// ---- manual, welcome, inverted, no drop --------------------------------------------------------
+
+TEST_EACH(xpub_manual, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    subscribe(sub, "A");
+    expect_subscription(xpub, 1, "A");
+    SEND(xpub, "A");
+    EXPECT_NOTHING(sub);
+    // It gets B for its A; the SUB must want B, too.
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "B");
+    subscribe(sub, "B");
+    expect_subscription(xpub, 1, "B");
+    SEND(xpub, "A");
+    SEND(xpub, "B");
+    EXPECT(sub, "B");
+    unsubscribe(sub, "A");
+    expect_subscription(xpub, 0, "A");
+    SET_TEXT(xpub, ZMQ_UNSUBSCRIBE, "B");
+    SEND(xpub, "B");
+    EXPECT_NOTHING(sub);
+}
+
+TEST_EACH(xpub_manual_reports_everything, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    join(xpub, other, "a");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    SEND(xpub, "a");
+    EXPECT(sub, "a");
+    EXPECT(other, "a");
+    unsubscribe(sub, "a");
+    expect_subscription(xpub, 0, "a");
+    unsubscribe(other, "a");
+    expect_subscription(xpub, 0, "a");
+}
+
+TEST_EACH(welcome_message, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    SET_TEXT(xpub, ZMQ_XPUB_WELCOME_MSG, "welcome");
+    subscribe(sub, "wel");
+    CONNECT(sub, BIND(xpub, transport));
+    expect_subscription(xpub, 1, "wel");
+    EXPECT(sub, "welcome");
+    void *uninterested = NEW_SOCKET(ZMQ_SUB);
+    subscribe(uninterested, "other");
+    CONNECT(uninterested, LAST_ENDPOINT(xpub));
+    expect_subscription(xpub, 1, "other");
+    EXPECT_NOTHING(uninterested);
+}
+
+TEST_EACH(invert_matching, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_INVERT_MATCHING, 1);
+    SET_INT(sub, ZMQ_INVERT_MATCHING, 1);
+    join(xpub, sub, "a");
+    SEND(xpub, "abc");
+    SEND(xpub, "bcd");
+    EXPECT(sub, "bcd");
+    EXPECT_NOTHING(sub);
+}
+
+TEST_EACH(nodrop, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    SET_INT(xpub, ZMQ_SNDHWM, 10);
+    SET_INT(sub, ZMQ_RCVHWM, 10);
+    SET_INT(xpub, ZMQ_XPUB_NODROP, 1);
+    CONNECT(sub, BIND(xpub, transport));
+    join(xpub, sub, "");
+    char *body = calloc(1, 100000);
+    int sent = 0, received = 0;
+    SET_INT(xpub, ZMQ_SNDTIMEO, 200);
+    while (zmq_send(xpub, body, 100000, 0) == 100000)
+        CHECK(++sent < 5000);
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    CHECK(sent >= 10);
+    while (shows_events(sub, ZMQ_POLLIN, received < sent ? DEADLINE_MS : ABSENCE_MS)) {
+        CHECK_EQ(RECV(sub).size, 100000);
+        received++;
+    }
+    CHECK_EQ(received, sent);
+    WAIT_UNTIL(zmq_send(xpub, "room", 4, ZMQ_DONTWAIT) == 4);
+    EXPECT(sub, "room");
+}
+
+TEST(full_subscribers_are_passed_over) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *slow = NEW_SOCKET(ZMQ_SUB), *fast = NEW_SOCKET(ZMQ_SUB);
+    SET_INT(xpub, ZMQ_SNDHWM, 2);
+    SET_INT(slow, ZMQ_RCVHWM, 2);
+    SET_INT(fast, ZMQ_RCVHWM, 1000);
+    const char *endpoint = BIND(xpub, "inproc");
+    CONNECT(slow, endpoint);
+    CONNECT(fast, endpoint);
+    join(xpub, slow, "");
+    subscribe(fast, "");
+    join(xpub, fast, "sync");
+    for (int i = 0; i < 100; i++)
+        SEND(xpub, "a", "b");
+    for (int i = 0; i < 100; i++)
+        EXPECT(fast, "a", "b");
+    // Whole messages only.
+    for (int i = 0; i < 4; i++)
+        EXPECT(slow, "a", "b");
+    EXPECT_NOTHING(slow);
+}
+
+// ---- connections that come and go --------------------------------------------------------------
+
+TEST(subscriptions_come_back_with_the_connection) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    SET_INT(sub, ZMQ_RECONNECT_IVL, 10);
+    char *endpoint = strdup(BIND(xpub, "tcp"));
+    CONNECT(sub, endpoint);
+    join(xpub, sub, "a");
+    join(xpub, sub, "b");
+    unsubscribe(sub, "b");
+    expect_subscription(xpub, 0, "b");
+    void *mon = MONITOR(sub, ZMQ_EVENT_DISCONNECTED);
+    CLOSE(xpub);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    subscribe(sub, "c");
+    xpub = NEW_SOCKET(ZMQ_XPUB);
+    WAIT_UNTIL(zmq_bind(xpub, endpoint) == 0);
+    WAIT_DRIVING(sub, shows_events(xpub, ZMQ_POLLIN, 1));
+    struct frame first = RECV(xpub);
+    WAIT_DRIVING(sub, shows_events(xpub, ZMQ_POLLIN, 1));
+    struct frame second = RECV(xpub);
+    CHECK_EQ(first.data[0], 1);
+    CHECK_EQ(second.data[0], 1);
+    CHECK_EQ(first.data[1] + second.data[1], 'a' + 'c');
+    SEND(xpub, "a");
+    EXPECT(sub, "a");
+    EXPECT_NOTHING(xpub);
+}
+
+TEST_EACH(disconnecting_a_sub, EACH_TRANSPORT) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    const char *endpoint = LAST_ENDPOINT(xpub);
+    for (int i = 0; i < 5; i++) {
+        if (i == 0)
+            subscribe(sub, "a");
+        else
+            CONNECT(sub, endpoint);
+        expect_subscription(xpub, 1, "a");
+        SEND(xpub, "a");
+        EXPECT(sub, "a");
+        CHECK_OK(zmq_disconnect(sub, endpoint));
+        WAIT_DRIVING(sub, shows_events(xpub, ZMQ_POLLIN, 1));
+        expect_subscription(xpub, 0, "a");
+    }
+}
+
+TEST_EACH(a_dead_subscriber_is_left_out, EACH_TRANSPORT) {
+    void *xpub, *sub, *dies = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    CONNECT(dies, LAST_ENDPOINT(xpub));
+    join(xpub, dies, "dies");
+    join(xpub, sub, "a");
+    CLOSE(dies);
+    for (int i = 0; i < 50; i++)
+        SEND(xpub, "a", "b");
+    expect_subscription(xpub, 0, "dies");
+    for (int i = 0; i < 50; i++)
+        EXPECT(sub, "a", "b");
+}
+
+TEST_EACH(many_topics, EACH_TRANSPORT) {
+    enum { COUNT = 900 };
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    char topic[16];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(topic, sizeof topic, "%d.", i);
+        subscribe(sub, topic);
+    }
+    for (int i = 0; i < COUNT; i++)
+        CHECK_EQ(RECV(xpub).data[0], 1);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(topic, sizeof topic, "%d.x", i);
+        SEND(xpub, topic);
+        EXPECT(sub, topic);
+    }
+    SEND(xpub, "900.x");
+    EXPECT_NOTHING(sub);
+}
+
+TEST(events) {
+    void *xpub, *sub;
+    make_pair("tcp", &xpub, &sub);
+    CHECK_EQ(GET_INT(sub, ZMQ_EVENTS), 0);
+    subscribe(sub, "a");
+    WAIT_EVENTS(xpub, ZMQ_POLLIN);
+    CHECK_EQ(GET_INT(xpub, ZMQ_EVENTS), ZMQ_POLLIN | ZMQ_POLLOUT);
+    expect_subscription(xpub, 1, "a");
+    CHECK_EQ(GET_INT(xpub, ZMQ_EVENTS), ZMQ_POLLOUT);
+    SEND(xpub, "b");
+    SEND(xpub, "a");
+    WAIT_EVENTS(sub, ZMQ_POLLIN);
+    EXPECT(sub, "a");
+    CHECK_EQ(GET_INT(sub, ZMQ_EVENTS), 0);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Handles: what `zmq_ctx_new` and `zmq_socket` return, as pointers that can be checked.
+//!
+//! A handle points to a small cell in one reserved range of memory that is never given back, so
+//! looking at it is always safe, whatever the caller passes: a pointer outside the range or not
+//! at the start of a cell is refused, and so is a cell whose tag is not that of a live object of
+//! the right kind. The cells are readable memory because some bindings look at the first bytes
+//! of what they are given. A cell is used again only after many others were.
+
+use crate::errno::{Error, Result};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// What a handle stands for. The values are libzmq's tags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    Context = 0xabad_cafe,
+    Socket = 0xbadd_ecaf,
+    Poller = 0xcafe_babe,
+}
+
+const DEAD: u32 = 0xdead_beef;
+
+/// One handle. `value` is a number the owner of the kind gives a meaning to.
+#[repr(C, align(64))]
+struct Cell {
+    tag: AtomicU32,
+    value: AtomicUsize,
+}
+
+const CELL_SIZE: usize = size_of::<Cell>();
+/// More handles than any process opens; the memory is only reserved.
+const CELLS: usize = 1 << 20;
+/// Freed cells rest until this many others have been freed.
+const QUARANTINE: usize = 4096;
+
+struct Range {
+    start: usize,
+    state: Mutex<Cells>,
+}
+
+struct Cells {
+    used: usize,
+    free: VecDeque<usize>,
+}
+
+fn range() -> Result<&'static Range> {
+    static RANGE: OnceLock<Option<Range>> = OnceLock::new();
+    RANGE.get_or_init(reserve).as_ref().ok_or(Error::NOMEM)
+}
+
+fn reserve() -> Option<Range> {
+    // SAFETY: an anonymous private mapping of zeros, reserved and never unmapped.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            CELLS * CELL_SIZE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return None;
+    }
+    Some(Range {
+        start: start as usize,
+        state: Mutex::new(Cells { used: 0, free: VecDeque::new() }),
+    })
+}
+
+impl Range {
+    /// The cell at this address, if it is one.
+    #[inline]
+    fn cell(&self, address: usize) -> Option<&'static Cell> {
+        let offset = address.wrapping_sub(self.start);
+        if offset >= CELLS * CELL_SIZE || offset % CELL_SIZE != 0 {
+            return None;
+        }
+        // SAFETY: the address is that of a cell in the reserved range, whose zeros or former
+        // content are a valid Cell, and which is never unmapped.
+        Some(unsafe { &*(address as *const Cell) })
+    }
+}
+
+/// Makes a handle. EMFILE when there are too many, ENOMEM.
+pub fn open(kind: Kind, value: usize) -> Result<*mut c_void> {
+    let range = range()?;
+    let address = {
+        let mut cells = range.state.lock();
+        if cells.free.len() > QUARANTINE || cells.used == CELLS {
+            cells.free.pop_front().ok_or(Error::MFILE)?
+        } else {
+            cells.used += 1;
+            range.start + (cells.used - 1) * CELL_SIZE
+        }
+    };
+    let cell = range.cell(address).ok_or(Error::FAULT)?;
+    cell.value.store(value, Ordering::Relaxed);
+    cell.tag.store(kind as u32, Ordering::Release);
+    Ok(address as *mut c_void)
+}
+
+/// The value of a live handle of this kind.
+#[inline]
+pub fn value(kind: Kind, handle: *mut c_void) -> Option<usize> {
+    let cell = range().ok()?.cell(handle as usize)?;
+    if cell.tag.load(Ordering::Acquire) != kind as u32 {
+        return None;
+    }
+    Some(cell.value.load(Ordering::Relaxed))
+}
+
+/// Ends a handle; true for the one call that did.
+pub fn close(kind: Kind, handle: *mut c_void) -> bool {
+    let Some(cell) = range().ok().and_then(|range| range.cell(handle as usize)) else {
+        return false;
+    };
+    let ended =
+        cell.tag.compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    if ended && let Ok(range) = range() {
+        range.state.lock().free.push_back(handle as usize);
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_live_handles_of_the_right_kind_count() {
+        let handle = open(Kind::Socket, 7).unwrap();
+        assert_eq!(value(Kind::Socket, handle), Some(7));
+        assert_eq!(value(Kind::Context, handle), None);
+        assert_eq!(value(Kind::Socket, handle.wrapping_byte_add(8)), None);
+        assert_eq!(value(Kind::Socket, std::ptr::null_mut()), None);
+        assert_eq!(value(Kind::Socket, (&raw const handle).cast_mut().cast()), None);
+        assert!(close(Kind::Socket, handle));
+        assert!(!close(Kind::Socket, handle));
+        assert_eq!(value(Kind::Socket, handle), None);
+        assert_ne!(open(Kind::Socket, 8).unwrap(), handle, "not used again at once");
+    }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! Binding, connecting, and taking either back (zmq_bind(3), zmq_connect(3), zmq_unbind(3)).
+
+use super::open::{Behind, Open};
+use crate::abi::*;
+use crate::ctx::inproc::Side;
+use crate::endpoint::{
+    self, BindEndpoint, ConnectEndpoint, IpcAddress, Role, Transport, tcp_endpoint,
+};
+use crate::errno::{Error, Result};
+use crate::io::{
+    Command, ConnectSpec, ConnectTo, Event, IoHandle, ListenSpec, network_pipe, next_id,
+};
+use crate::options::Options;
+use crate::pattern;
+use crate::pipe::PipeId;
+use crate::transport::host::{self, Dns};
+use crate::transport::{Listener, SocketSettings, ipc, tcp};
+use std::sync::Arc;
+
+/// What a socket has bound and connected, under the text that takes it back.
+#[derive(Default)]
+pub struct Endpoints(Vec<Entry>);
+
+struct Entry {
+    key: Vec<u8>,
+    what: What,
+}
+
+enum What {
+    /// A listener or connecting session on an I/O thread.
+    Remote {
+        id: u64,
+        home: Arc<IoHandle>,
+        connecting: bool,
+    },
+    InprocBound,
+    InprocConnected(PipeId),
+}
+
+impl Endpoints {
+    fn add(&mut self, key: Vec<u8>, what: What) {
+        self.0.push(Entry { key, what });
+    }
+
+    /// Forgets the endpoint of this number.
+    pub fn remove(&mut self, number: u64) {
+        self.0.retain(|entry| !matches!(entry.what, What::Remote { id, .. } if id == number));
+    }
+
+    fn has_connected(&self, key: &[u8]) -> bool {
+        self.0.iter().any(|entry| {
+            entry.key == key
+                && match entry.what {
+                    What::Remote { connecting, .. } => connecting,
+                    What::InprocConnected(_) => true,
+                    What::InprocBound => false,
+                }
+        })
+    }
+
+    fn take(&mut self, key: &[u8]) -> Vec<What> {
+        let (taken, kept) =
+            std::mem::take(&mut self.0).into_iter().partition(|entry: &Entry| entry.key == key);
+        self.0 = kept;
+        let taken: Vec<Entry> = taken;
+        taken.into_iter().map(|entry| entry.what).collect()
+    }
+}
+
+impl Open {
+    /// zmq_bind(3)
+    pub(super) fn bind(&mut self, uri: &[u8]) -> Result<()> {
+        let (transport, address) = endpoint::split(uri)?;
+        transport.compatible(self.options.socket_type, Role::Bind)?;
+        if transport == Transport::Inproc {
+            self.context.inproc.bind(address, self.inproc_side())?;
+            self.endpoints.add(uri.to_vec(), What::InprocBound);
+            self.last_endpoint = uri.to_vec();
+            return Ok(());
+        }
+        let home = self.context.choose_io_thread(self.options.affinity)?;
+        let options = Arc::new(self.options.clone());
+        let listener = match listen(transport, address, &options) {
+            Ok(listener) => listener,
+            Err(error) => {
+                if !matches!(error, Error::INVAL | Error::PROTONOSUPPORT | Error::NAMETOOLONG) {
+                    let value = error.raw() as u64;
+                    self.event(ZMQ_EVENT_BIND_FAILED, value, address.to_vec());
+                }
+                return Err(error);
+            }
+        };
+        let local = listener.endpoint().to_vec();
+        self.event(ZMQ_EVENT_LISTENING, listener.fd() as u64, local.clone());
+        let id = next_id();
+        home.add_load(1);
+        home.post(Command::Listen(Box::new(ListenSpec {
+            endpoint: id,
+            socket: self.id(),
+            listener,
+            options,
+            port: self.port.clone(),
+            lease: self.context.lease(),
+        })));
+        self.endpoints.add(local.clone(), What::Remote { id, home, connecting: false });
+        self.last_endpoint = local;
+        Ok(())
+    }
+
+    /// zmq_connect(3)
+    pub(super) fn connect(&mut self, uri: &[u8]) -> Result<()> {
+        let (transport, address) = endpoint::split(uri)?;
+        let socket_type = self.options.socket_type;
+        transport.compatible(socket_type, Role::Connect)?;
+        let one_connection = matches!(socket_type, ZMQ_DEALER | ZMQ_SUB | ZMQ_PUB | ZMQ_REQ);
+        if transport == Transport::Inproc {
+            if one_connection && self.endpoints.has_connected(uri) {
+                return Ok(());
+            }
+            self.check_connect_routing_id()?;
+            let (mut pipe, end) = self.context.inproc.connect(address, self.inproc_side())?;
+            self.give_routing_id(&mut pipe);
+            pipe.outgoing = true;
+            let id = self.attach(pipe, Behind::Inproc(end));
+            self.endpoints.add(uri.to_vec(), What::InprocConnected(id));
+            self.last_endpoint = uri.to_vec();
+            return Ok(());
+        }
+        let to = match ConnectEndpoint::parse(transport, address)? {
+            ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
+            ConnectEndpoint::Ipc(address) => ConnectTo::Ipc(address),
+            _ => return Err(Error::PROTONOSUPPORT),
+        };
+        let home = self.context.choose_io_thread(self.options.affinity)?;
+        if one_connection && self.endpoints.has_connected(uri) {
+            return Ok(());
+        }
+        self.check_connect_routing_id()?;
+        let options = Arc::new(self.options.clone());
+        let id = next_id();
+        let mut link = None;
+        if !options.immediate {
+            let (mut pipe, new_link) = network_pipe(id, &options, home.clone(), self.port.clone())?;
+            pipe.awaiting_identity = options.recv_routing_id;
+            self.give_routing_id(&mut pipe);
+            pipe.outgoing = true;
+            link = Some(new_link.clone());
+            self.attach(pipe, Behind::Network(new_link));
+        }
+        home.add_load(1);
+        home.post(Command::Connect(Box::new(ConnectSpec {
+            id,
+            socket: self.id(),
+            to,
+            endpoint: uri.to_vec(),
+            options,
+            port: self.port.clone(),
+            lease: self.context.lease(),
+            link,
+        })));
+        self.endpoints.add(uri.to_vec(), What::Remote { id, home, connecting: true });
+        self.last_endpoint = uri.to_vec();
+        Ok(())
+    }
+
+    /// zmq_unbind(3) and zmq_disconnect(3), which are the same.
+    pub(super) fn take_back(&mut self, uri: &[u8]) -> Result<()> {
+        let (transport, address) = endpoint::split(uri)?;
+        let mut taken = self.endpoints.take(uri);
+        if taken.is_empty() && transport == Transport::Tcp {
+            for key in resolved_keys(address, self.options.ipv6) {
+                taken = self.endpoints.take(&key);
+                if !taken.is_empty() {
+                    break;
+                }
+            }
+        }
+        if taken.is_empty() {
+            return Err(Error::NOENT);
+        }
+        let linger = self.options.linger;
+        for what in taken {
+            match what {
+                What::InprocBound => {
+                    self.context.inproc.unbind(address, self.id())?;
+                }
+                What::InprocConnected(pipe) => self.detach(pipe),
+                What::Remote { id, home, connecting } => {
+                    home.post(Command::CloseEndpoint { endpoint: id, linger });
+                    if connecting {
+                        self.detach_session(id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Detaches the pipe of a session, if it has one.
+    fn detach_session(&mut self, session: u64) {
+        let pipe = self.behind.iter().find_map(|(pipe, behind)| match behind {
+            Behind::Network(link) if link.session() == session => Some(*pipe),
+            _ => None,
+        });
+        if let Some(pipe) = pipe {
+            self.detach(pipe);
+        }
+    }
+
+    /// ZMQ_CONNECT_ROUTING_ID names a peer that is there already: EADDRINUSE.
+    fn check_connect_routing_id(&self) -> Result<()> {
+        match &self.connect_routing_id {
+            Some(id) if self.pattern.knows_routing_id(id) => Err(Error::ADDRINUSE),
+            _ => Ok(()),
+        }
+    }
+
+    fn give_routing_id(&mut self, pipe: &mut crate::pipe::Pipe) {
+        if let Some(id) = self.connect_routing_id.take() {
+            pipe.routing_id = id;
+            pipe.awaiting_identity = false;
+        }
+    }
+
+    fn inproc_side(&self) -> Side {
+        Side {
+            socket: self.id(),
+            port: self.port.clone(),
+            sndhwm: self.options.sndhwm,
+            rcvhwm: self.options.rcvhwm,
+            routing_id: self.options.routing_id.clone(),
+            recv_routing_id: self.options.recv_routing_id,
+            conflate: match pattern::supports_conflate(self.options.socket_type) {
+                (sends, receives) if self.options.conflate => (sends, receives),
+                _ => (false, false),
+            },
+        }
+    }
+
+    fn event(&self, event: i32, value: u64, local: Vec<u8>) {
+        self.socket.monitor.report(&Event {
+            event: event as u64,
+            values: vec![value],
+            local,
+            remote: Vec::new(),
+            bound: true,
+        });
+    }
+}
+
+fn listen(transport: Transport, address: &[u8], options: &Options) -> Result<Listener> {
+    let settings = SocketSettings::from(options);
+    let adopted = (options.use_fd != -1).then_some(options.use_fd);
+    match (transport, adopted) {
+        (Transport::Tcp, Some(fd)) => tcp::adopt(fd, &settings).map(Listener::Tcp),
+        (Transport::Ipc, Some(fd)) => {
+            ipc::adopt(fd, &IpcAddress::parse(address)?).map(Listener::Ipc)
+        }
+        _ => match BindEndpoint::parse(transport, address)? {
+            BindEndpoint::Tcp(bind) => {
+                tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
+            }
+            BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
+            _ => Err(Error::PROTONOSUPPORT),
+        },
+    }
+}
+
+/// The texts under which a tcp endpoint given by name may be known.
+fn resolved_keys(address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    if let Ok(ConnectEndpoint::Tcp(connect)) = ConnectEndpoint::parse(Transport::Tcp, address)
+        && let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6)
+    {
+        keys.extend(addresses.iter().take(1).map(|address| {
+            tcp_endpoint(Transport::Tcp, address, host::zone_name(address).as_deref()).into_bytes()
+        }));
+    }
+    if let Ok(BindEndpoint::Tcp(bind)) = BindEndpoint::parse(Transport::Tcp, address)
+        && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
+    {
+        keys.push(
+            tcp_endpoint(Transport::Tcp, &address, host::zone_name(&address).as_deref())
+                .into_bytes(),
+        );
+    }
+    keys
+}

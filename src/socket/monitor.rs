@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! Socket monitors (zmq_socket_monitor(3)).
+//!
+//! A monitor is a socket of its own, bound to an inproc name, that the library sends events to.
+//! Sending never waits: when nobody reads, events beyond the high-water mark are dropped and
+//! counted, so that a forgotten monitor holds up neither an I/O thread nor a caller.
+
+use super::{Socket, api};
+use crate::abi::*;
+use crate::endpoint::{self, Transport};
+use crate::errno::{Error, Result};
+use crate::io::Event;
+use crate::pipe::Body;
+use parking_lot::Mutex;
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Events kept for a monitor that does not read.
+const MONITOR_HWM: i32 = 10_000;
+
+/// The place of a socket's monitor.
+#[derive(Default)]
+pub struct MonitorSlot {
+    monitor: Mutex<Option<Monitor>>,
+    /// The events asked for; 0 without a monitor.
+    events: AtomicU64,
+    dropped: AtomicU64,
+}
+
+struct Monitor {
+    handle: Handle,
+    version: i32,
+}
+
+/// The handle of the monitor's socket, which only the library uses.
+struct Handle(usize);
+
+impl Handle {
+    fn get(&self) -> *mut c_void {
+        self.0 as *mut c_void
+    }
+}
+
+impl MonitorSlot {
+    /// Reports an event if somebody has asked for it.
+    pub fn report(&self, event: &Event) {
+        if self.events.load(Ordering::Relaxed) & event.event == 0 {
+            return;
+        }
+        let monitor = self.monitor.lock();
+        let Some(monitor) = &*monitor else { return };
+        if monitor.send(event).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Events that nobody read in time.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Asks for this event?
+    pub fn wants(&self, event: u64) -> bool {
+        self.events.load(Ordering::Relaxed) & event != 0
+    }
+
+    /// Ends the monitor; its last event is MONITOR_STOPPED.
+    pub fn stop(&self) {
+        let stopped = ZMQ_EVENT_MONITOR_STOPPED as u64;
+        self.report(&Event {
+            event: stopped,
+            values: vec![0],
+            local: Vec::new(),
+            remote: Vec::new(),
+            bound: true,
+        });
+        self.events.store(0, Ordering::Relaxed);
+        if let Some(monitor) = self.monitor.lock().take() {
+            let _ = api::close(monitor.handle.get());
+        }
+    }
+
+    fn start(&self, monitor: Monitor, events: u64) {
+        *self.monitor.lock() = Some(monitor);
+        self.events.store(events, Ordering::Relaxed);
+    }
+}
+
+impl Monitor {
+    fn send(&self, event: &Event) -> Result<()> {
+        let socket = Socket::lookup(self.handle.get())?;
+        let mut core = socket.lock();
+        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+        open.process_mail();
+        let frames = self.frames(event);
+        let last = frames.len() - 1;
+        for (number, frame) in frames.iter().enumerate() {
+            open.try_send(&mut Body::Bytes(frame), number != last)?;
+        }
+        Ok(())
+    }
+
+    fn frames(&self, event: &Event) -> Vec<Vec<u8>> {
+        if self.version == ZMQ_CURRENT_EVENT_VERSION {
+            let mut head = Vec::with_capacity(6);
+            head.extend_from_slice(&(event.event as u16).to_ne_bytes());
+            let value = event.values.first().copied().unwrap_or(0);
+            head.extend_from_slice(&(value as u32).to_ne_bytes());
+            let address = if event.bound { &event.local } else { &event.remote };
+            return vec![head, address.clone()];
+        }
+        let mut frames = vec![
+            event.event.to_ne_bytes().to_vec(),
+            (event.values.len() as u64).to_ne_bytes().to_vec(),
+        ];
+        frames.extend(event.values.iter().map(|value| value.to_ne_bytes().to_vec()));
+        frames.push(event.local.clone());
+        frames.push(event.remote.clone());
+        frames
+    }
+}
+
+/// zmq_socket_monitor_versioned(3). `endpoint` is `None` to stop monitoring.
+pub fn monitor(
+    handle: *mut c_void,
+    endpoint: Option<&[u8]>,
+    events: u64,
+    version: i32,
+    socket_type: i32,
+) -> Result<()> {
+    let socket = Socket::lookup(handle)?;
+    let context = {
+        let core = socket.lock();
+        let open = core.as_ref().ok_or(Error::NOTSOCK)?;
+        open.check_terminated()?;
+        open.context.clone()
+    };
+    if version == ZMQ_CURRENT_EVENT_VERSION && events >> 16 != 0 {
+        return Err(Error::INVAL);
+    }
+    let Some(endpoint) = endpoint else {
+        socket.monitor.stop();
+        return Ok(());
+    };
+    let (transport, _) = endpoint::split(endpoint)?;
+    if transport != Transport::Inproc {
+        return Err(Error::PROTONOSUPPORT);
+    }
+    if !matches!(version, ZMQ_CURRENT_EVENT_VERSION | ZMQ_CURRENT_EVENT_VERSION_DRAFT) {
+        return Err(Error::INVAL);
+    }
+    socket.monitor.stop();
+    if !matches!(socket_type, ZMQ_PAIR | ZMQ_PUB | ZMQ_PUSH) {
+        return Err(Error::INVAL);
+    }
+    let own = api::open_in(&Arc::clone(&context), socket_type)?;
+    let prepared = api::set_option(own, ZMQ_LINGER, Some(&0i32.to_ne_bytes()))
+        .and_then(|()| api::set_option(own, ZMQ_SNDHWM, Some(&MONITOR_HWM.to_ne_bytes())))
+        .and_then(|()| api::bind_bytes(own, endpoint));
+    if let Err(error) = prepared {
+        let _ = api::close(own);
+        return Err(error);
+    }
+    socket.monitor.start(Monitor { handle: Handle(own as usize), version }, events);
+    Ok(())
+}

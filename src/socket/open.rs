@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! The state of an open socket, all behind its lock.
+
+use super::endpoints::Endpoints;
+use super::mailbox::{Mail, Port};
+use super::wait::SpinGauge;
+use super::{Socket, mailbox};
+use crate::abi::*;
+use crate::ctx::Context;
+use crate::ctx::inproc::{InprocEnd, PeerFacts, combined_limit};
+use crate::engine::{Link, RxSet};
+use crate::errno::{Error, Result};
+use crate::io::{Event, limit};
+use crate::options::Options;
+use crate::pattern::Pattern;
+use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Calls that may find nothing, without waiting, before the claim on the connections is given up.
+const IDLE_CALLS: u32 = 16;
+
+/// What stands behind a pipe.
+pub(super) enum Behind {
+    Network(Arc<Link>),
+    Inproc(InprocEnd),
+}
+
+/// An open socket.
+pub struct Open {
+    pub(super) socket: &'static Socket,
+    pub(super) context: Arc<Context>,
+    pub(super) port: Arc<Port>,
+    pub(super) options: Options,
+    pub(super) pattern: Box<dyn Pattern>,
+    pub(super) pipes: Pipes,
+    pub(super) behind: HashMap<PipeId, Behind>,
+    pub(super) endpoints: Endpoints,
+    pub(super) last_endpoint: Vec<u8>,
+    /// ZMQ_RCVMORE.
+    pub(super) receive_more: bool,
+    /// The application uses ZMQ_FD: reading is left to the I/O thread.
+    pub(super) background: bool,
+    pub(super) read_set: Option<Arc<RxSet>>,
+    pub(super) spin: SpinGauge,
+    /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
+    pub(super) connect_routing_id: Option<Vec<u8>>,
+    /// Which memory of the pool this is.
+    pub(super) number: usize,
+    idle_calls: u32,
+    activated: Vec<PipeId>,
+}
+
+impl Open {
+    pub(super) fn new(
+        socket: &'static Socket,
+        context: Arc<Context>,
+        port: Arc<Port>,
+        options: Options,
+        pattern: Box<dyn Pattern>,
+        number: usize,
+    ) -> Open {
+        Open {
+            socket,
+            context,
+            port,
+            options,
+            pattern,
+            pipes: Pipes::default(),
+            behind: HashMap::new(),
+            endpoints: Endpoints::default(),
+            last_endpoint: Vec::new(),
+            receive_more: false,
+            background: false,
+            read_set: None,
+            spin: SpinGauge::default(),
+            connect_routing_id: None,
+            number,
+            idle_calls: 0,
+            activated: Vec::new(),
+        }
+    }
+
+    /// The socket's number in its context.
+    pub(super) fn id(&self) -> u64 {
+        self.port.id
+    }
+
+    /// ETERM once the context is terminating.
+    #[inline]
+    pub(super) fn check_terminated(&self) -> Result<()> {
+        if self.socket.is_terminated() { Err(Error::TERM) } else { Ok(()) }
+    }
+
+    /// Deals with what other threads have told.
+    #[inline]
+    pub fn process_mail(&mut self) {
+        if self.socket.has_mail() {
+            self.process_mail_slow();
+        }
+    }
+
+    #[cold]
+    fn process_mail_slow(&mut self) {
+        for mail in self.socket.mailbox.take() {
+            match mail {
+                Mail::Readable(pipe) => self.activate_read(pipe),
+                Mail::Writable(pipe) => {
+                    if self.pipes.get(pipe).is_some() {
+                        self.pattern.write_activated(&mut self.pipes, pipe);
+                    }
+                }
+                Mail::Attach(pipe, link) => {
+                    self.attach(*pipe, Behind::Network(link));
+                }
+                Mail::AttachInproc(pipe, end) => {
+                    self.attach(*pipe, Behind::Inproc(end));
+                }
+                Mail::Connected { pipe, routing_id, again } => {
+                    if self.pipes.get(pipe).is_some() {
+                        if again {
+                            self.pattern.hiccuped(&mut self.pipes, pipe);
+                        }
+                        self.pattern.identified(&mut self.pipes, pipe, &routing_id);
+                    }
+                }
+                Mail::Bound(own, facts) => self.bound(own.pipe(), facts),
+                Mail::PeerLimits(pipe, facts) => self.peer_limits(pipe, facts),
+                Mail::Ended(pipe) => self.peer_ended(pipe),
+                Mail::EndpointGone(endpoint) => self.endpoints.remove(endpoint),
+            }
+        }
+        self.sweep();
+    }
+
+    fn activate_read(&mut self, pipe: PipeId) {
+        if self.pipes.get(pipe).is_some() {
+            self.pattern.read_activated(&mut self.pipes, pipe);
+        }
+    }
+
+    /// Adds a pipe to the socket.
+    pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
+        let (send, receive) = match &behind {
+            Behind::Network(_) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
+            Behind::Inproc(end) => self.inproc_limits(&end.facts),
+        };
+        pipe.set_limits(send, receive);
+        let id = self.pipes.insert(pipe);
+        match &behind {
+            Behind::Network(link) => link.set_pipe(id),
+            Behind::Inproc(end) => end.own.set_pipe(id),
+        }
+        self.behind.insert(id, behind);
+        self.pattern.attach(&mut self.pipes, id, false);
+        self.sweep();
+        id
+    }
+
+    fn inproc_limits(&self, facts: &PeerFacts) -> (u64, u64) {
+        (
+            combined_limit(self.options.sndhwm, facts.rcvhwm),
+            combined_limit(facts.sndhwm, self.options.rcvhwm),
+        )
+    }
+
+    /// The name an inproc pipe has waited for is bound now.
+    fn bound(&mut self, id: PipeId, facts: PeerFacts) {
+        let routing_id = facts.routing_id.clone();
+        self.peer_limits(id, facts);
+        if self.pipes.get(id).is_some() {
+            self.pattern.identified(&mut self.pipes, id, &routing_id);
+        }
+    }
+
+    fn peer_limits(&mut self, id: PipeId, facts: PeerFacts) {
+        let (send, receive) = self.inproc_limits(&facts);
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
+            end.facts = facts;
+        }
+        if let Some(pipe) = self.pipes.get_mut(id) {
+            pipe.set_limits(send, receive);
+            self.pattern.write_activated(&mut self.pipes, id);
+        }
+    }
+
+    /// ZMQ_SNDHWM or ZMQ_RCVHWM has changed: live pipes follow.
+    pub(super) fn limits_changed(&mut self) {
+        let network = (limit(self.options.sndhwm), limit(self.options.rcvhwm));
+        for id in self.pipes.ids() {
+            let limits = match self.behind.get(&id) {
+                Some(Behind::Network(link)) => {
+                    link.set_receive_limit(network.1);
+                    network
+                }
+                Some(Behind::Inproc(end)) => {
+                    let facts = PeerFacts {
+                        sndhwm: self.options.sndhwm,
+                        rcvhwm: self.options.rcvhwm,
+                        routing_id: Vec::new(),
+                    };
+                    end.peer.port().peer_limits(end.peer.pipe(), facts);
+                    self.inproc_limits(&end.facts)
+                }
+                None => continue,
+            };
+            if let Some(pipe) = self.pipes.get_mut(id) {
+                pipe.set_limits(limits.0, limits.1);
+                self.pattern.write_activated(&mut self.pipes, id);
+            }
+        }
+        self.context.inproc.update(self.id(), self.options.sndhwm, self.options.rcvhwm);
+    }
+
+    /// The peer of a pipe is gone. What it sent can still be read.
+    fn peer_ended(&mut self, id: PipeId) {
+        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
+        let Some(pipe) = self.pipes.get_mut(id) else { return };
+        pipe.close_out();
+        if receives && pipe.check_read() == Readiness::Ready {
+            self.pattern.write_activated(&mut self.pipes, id);
+            self.pattern.read_activated(&mut self.pipes, id);
+        } else {
+            self.detach(id);
+        }
+    }
+
+    /// Removes a pipe and closes this end of it.
+    pub(super) fn detach(&mut self, id: PipeId) {
+        if self.pipes.get(id).is_none() {
+            return;
+        }
+        self.pattern.detach(&mut self.pipes, id);
+        self.behind.remove(&id);
+        if let Some(mut pipe) = self.pipes.remove(id) {
+            pipe.close();
+        }
+    }
+
+    /// Removes the pipes that were found to have ended, or that the socket type gives up.
+    #[inline]
+    pub(super) fn sweep(&mut self) {
+        if !self.pipes.ended.is_empty() || !self.pipes.closing.is_empty() {
+            self.sweep_slow();
+        }
+    }
+
+    #[cold]
+    fn sweep_slow(&mut self) {
+        while let Some(id) = self.pipes.ended.pop().or_else(|| self.pipes.closing.pop()) {
+            self.detach(id);
+        }
+    }
+
+    /// Reports the lengths of all queues to the monitor. EINVAL when it has not asked for that,
+    /// EAGAIN without pipes.
+    pub(super) fn report_pipes(&mut self) -> Result<()> {
+        let event = ZMQ_EVENT_PIPES_STATS as u64;
+        if !self.socket.monitor.wants(event) {
+            return Err(Error::INVAL);
+        }
+        if self.pipes.is_empty() {
+            return Err(Error::AGAIN);
+        }
+        let uri = self.last_endpoint.clone();
+        for pipe in self.pipes.iter_mut() {
+            let (out, into) = pipe.queue_lengths();
+            self.socket.monitor.report(&Event {
+                event,
+                values: vec![out, into],
+                local: uri.clone(),
+                remote: uri.clone(),
+                bound: true,
+            });
+        }
+        Ok(())
+    }
+
+    // Sending and receiving, without waiting.
+
+    #[inline]
+    pub(super) fn try_send(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
+        let result = self.pattern.send(&mut self.pipes, body, more);
+        self.sweep();
+        result
+    }
+
+    #[inline]
+    pub(super) fn try_receive(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let result = self.pattern.receive(&mut self.pipes, sink);
+        self.sweep();
+        if result.is_ok() {
+            self.receive_more = sink.more();
+        }
+        result
+    }
+
+    /// ZMQ_POLLIN and ZMQ_POLLOUT as they are now.
+    pub fn readiness(&mut self) -> (bool, bool) {
+        self.process_mail();
+        let mut input = self.pattern.can_receive(&mut self.pipes);
+        if !input && self.read_claimed() {
+            input = self.pattern.can_receive(&mut self.pipes);
+        }
+        let output = self.pattern.can_send(&mut self.pipes);
+        self.sweep();
+        (input, output)
+    }
+
+    // The claim on the connections.
+
+    /// The set of connections, once there is one.
+    pub fn connections(&mut self) -> Option<&Arc<RxSet>> {
+        if self.read_set.is_none() {
+            self.read_set = self.socket.read_set();
+        }
+        self.read_set.as_ref()
+    }
+
+    /// Claims the connections for a caller about to wait. False: there are none, or the I/O thread
+    /// keeps them.
+    pub fn claim(&mut self) -> bool {
+        !self.background && self.connections().is_some_and(|set| set.claim())
+    }
+
+    pub fn is_claimed(&self) -> bool {
+        self.read_set.as_ref().is_some_and(|set| set.is_claimed())
+    }
+
+    /// Gives the connections back to the I/O thread.
+    pub fn release(&mut self) {
+        self.idle_calls = 0;
+        if let Some(set) = &self.read_set {
+            set.release();
+        }
+    }
+
+    /// Keeps the claim for the next call.
+    #[inline]
+    pub fn keep_claim(&self) {
+        if let Some(set) = &self.read_set
+            && set.is_claimed()
+        {
+            set.keep();
+        }
+    }
+
+    /// Reads what the connections have, if this side has the claim. True: something came.
+    pub fn read_claimed(&mut self) -> bool {
+        let Some(set) = &self.read_set else { return false };
+        if !set.is_claimed() {
+            return false;
+        }
+        let mut activated = std::mem::take(&mut self.activated);
+        let found = set.read_claimed(&mut activated);
+        for pipe in activated.drain(..) {
+            self.activate_read(pipe);
+        }
+        self.activated = activated;
+        if found {
+            self.process_mail();
+        }
+        found
+    }
+
+    /// A call that does not wait has found nothing. After many of these in a row the application
+    /// is taken to poll, and the I/O thread reads instead.
+    pub(super) fn found_nothing(&mut self) {
+        if self.is_claimed() {
+            self.idle_calls += 1;
+            if self.idle_calls >= IDLE_CALLS {
+                self.release();
+            } else {
+                self.keep_claim();
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn found_something(&mut self) {
+        self.idle_calls = 0;
+    }
+
+    /// Ends everything. The caller has taken this state out of the socket.
+    pub(super) fn close(mut self) {
+        self.release();
+        self.context.inproc.forget(self.id());
+        let linger = self.options.linger;
+        for handle in self.context.started_io_handles() {
+            handle.post(crate::io::Command::CloseSocket { socket: self.id(), linger });
+        }
+        for pipe in self.pipes.iter_mut() {
+            pipe.close();
+        }
+        for mail in self.socket.end_generation() {
+            mailbox::reject(mail);
+        }
+        *self.socket.read_set.lock() = None;
+        self.context.leave(self.id());
+    }
+}

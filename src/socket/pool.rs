@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! The memory of sockets, kept for ever and used again.
+
+use super::Socket;
+use crate::ctx::handles::{self, Kind};
+use parking_lot::Mutex;
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+/// Sockets of one block. Blocks are never freed, so a reference to a socket is good for ever.
+const BLOCK: usize = 256;
+/// More blocks than handles can name.
+const BLOCKS: usize = 4096;
+
+static TABLE: [OnceLock<Box<[Socket]>>; BLOCKS] = [const { OnceLock::new() }; BLOCKS];
+static FREE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static USED: Mutex<usize> = Mutex::new(0);
+
+/// The socket of a live handle.
+#[inline]
+pub fn lookup(handle: *mut c_void) -> Option<&'static Socket> {
+    at(handles::value(Kind::Socket, handle)?)
+}
+
+#[inline]
+fn at(number: usize) -> Option<&'static Socket> {
+    TABLE.get(number / BLOCK)?.get()?.get(number % BLOCK)
+}
+
+/// A socket nobody uses, and its number.
+pub fn take() -> Option<(usize, &'static Socket)> {
+    if let Some(number) = FREE.lock().pop() {
+        return Some((number, at(number)?));
+    }
+    let mut used = USED.lock();
+    let number = *used;
+    TABLE.get(number / BLOCK)?.get_or_init(|| (0..BLOCK).map(|_| Socket::new()).collect());
+    *used += 1;
+    Some((number, at(number)?))
+}
+
+/// Gives a socket's memory back for later use.
+pub fn give_back(number: usize) {
+    FREE.lock().push(number);
+}

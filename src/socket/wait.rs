@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! Waiting: look, spin for a short while, then sleep.
+//!
+//! A caller that waits for a message claims the socket's connections and reads them itself. It
+//! first yields the processor a few times, because in lively traffic the next message is only
+//! microseconds away, and then sleeps in poll(2) on its own descriptor and the connections'. It
+//! keeps the claim when it was served while spinning, and gives it back when it had to sleep: then
+//! traffic is sparse, and the I/O thread should look after the connections.
+
+use super::{Guard, Open, Parker, Socket};
+use crate::errno::{Error, Result};
+use crate::transport::{poll_fds, sched_yield};
+use std::time::{Duration, Instant};
+
+/// How long a caller yields before it sleeps.
+const SPIN: Duration = Duration::from_micros(20);
+/// After so many fruitless spins in a row the next waits do without.
+const MISSES: u32 = 8;
+/// For so many waits.
+const PAUSE: u32 = 16;
+/// A yield that took this long went to somebody who wants the processor for himself: then yielding
+/// costs a time slice, and sleeping, from which one wakes with priority, is better.
+const CROWDED: Duration = Duration::from_micros(60);
+/// The longest pause after finding the processor crowded, in waits.
+const LONGEST_PAUSE: u32 = 1024;
+
+/// What a caller waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    Input,
+    Output,
+}
+
+/// Whether spinning pays.
+#[derive(Default)]
+pub struct SpinGauge {
+    misses: u32,
+    /// Waits to come that do without a spin.
+    pause: u32,
+    next_pause: u32,
+}
+
+impl SpinGauge {
+    pub fn worth_trying(&mut self) -> bool {
+        if self.pause == 0 {
+            return true;
+        }
+        self.pause -= 1;
+        false
+    }
+
+    /// What was waited for came.
+    pub fn hit(&mut self) {
+        self.misses = 0;
+        self.next_pause = self.next_pause.saturating_sub(1);
+    }
+
+    /// Nothing came while spinning.
+    pub fn miss(&mut self) {
+        self.misses += 1;
+        if self.misses >= MISSES {
+            self.misses = MISSES;
+            self.pause = PAUSE;
+        }
+    }
+
+    /// Yields the processor once. False: others want it, so spinning should end.
+    pub fn yield_now(&mut self, since: &mut Instant) -> bool {
+        sched_yield();
+        let now = Instant::now();
+        let crowded = now.duration_since(std::mem::replace(since, now)) > CROWDED;
+        if crowded {
+            self.next_pause = (self.next_pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+            self.pause = self.next_pause;
+        }
+        !crowded
+    }
+}
+
+/// A wait in progress: the socket's lock, and until when.
+pub struct Waiting {
+    socket: &'static Socket,
+    deadline: Option<Instant>,
+    slept: bool,
+}
+
+impl Waiting {
+    /// `timeout` in milliseconds, negative for none.
+    pub fn new(socket: &'static Socket, timeout: i32) -> Waiting {
+        let deadline = u64::try_from(timeout)
+            .ok()
+            .and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
+        Waiting { socket, deadline, slept: false }
+    }
+
+    /// Waits until `attempt` answers anything but EAGAIN, or the time is over (EAGAIN).
+    ///
+    /// ENOTSOCK: the socket was closed meanwhile. ETERM: the context is terminating. EINTR: a
+    /// signal handler has run.
+    pub fn run(
+        mut self,
+        core: &mut Guard,
+        interest: Interest,
+        mut attempt: impl FnMut(&mut Open) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            if interest == Interest::Input && open.claim() {
+                open.read_claimed();
+            }
+            match self.attempt(core, &mut attempt) {
+                Err(Error::AGAIN) => {}
+                result => return result,
+            }
+            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            if open.spin.worth_trying() && !self.is_over() {
+                match self.spin(core, &mut attempt) {
+                    Err(Error::AGAIN) => {}
+                    result => return result,
+                }
+            }
+            if self.is_over() {
+                return self.finish(core, Err(Error::AGAIN));
+            }
+            if let Err(error) = self.sleep(core) {
+                return self.finish(core, Err(error));
+            }
+        }
+    }
+
+    /// One attempt, after looking at mail and termination.
+    fn attempt(
+        &self,
+        core: &mut Guard,
+        attempt: &mut impl FnMut(&mut Open) -> Result<()>,
+    ) -> Result<()> {
+        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+        open.check_terminated()?;
+        open.process_mail();
+        match attempt(open) {
+            Err(Error::AGAIN) => Err(Error::AGAIN),
+            result => self.finish(core, result),
+        }
+    }
+
+    fn spin(
+        &self,
+        core: &mut Guard,
+        attempt: &mut impl FnMut(&mut Open) -> Result<()>,
+    ) -> Result<()> {
+        let mut now = Instant::now();
+        let until = now + SPIN;
+        loop {
+            let mut gauge = core.as_mut().map(|open| std::mem::take(&mut open.spin));
+            let mut alone = true;
+            parking_lot::MutexGuard::unlocked(core, || {
+                if let Some(gauge) = &mut gauge {
+                    alone = gauge.yield_now(&mut now);
+                }
+            });
+            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            open.spin = gauge.unwrap_or_default();
+            if open.read_claimed() || self.socket.has_mail() || self.socket.is_terminated() {
+                match self.attempt(core, attempt) {
+                    Err(Error::AGAIN) => {}
+                    result => {
+                        if let Some(open) = core.as_mut()
+                            && alone
+                        {
+                            open.spin.hit();
+                        }
+                        return result;
+                    }
+                }
+            }
+            if now >= until || !alone {
+                if let Some(open) = core.as_mut() {
+                    open.spin.miss();
+                }
+                return Err(Error::AGAIN);
+            }
+        }
+    }
+
+    fn sleep(&mut self, core: &mut Guard) -> Result<()> {
+        let parker = Parker::current()?;
+        self.socket.add_waiter(&parker);
+        let result = self.sleep_registered(core, &parker);
+        self.socket.remove_waiter(&parker);
+        parker.reset();
+        self.slept = true;
+        result
+    }
+
+    fn sleep_registered(&self, core: &mut Guard, parker: &Parker) -> Result<()> {
+        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+        if self.socket.has_mail() || self.socket.is_terminated() {
+            return Ok(());
+        }
+        let mut fds = [
+            libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 },
+            libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 },
+        ];
+        if open.is_claimed()
+            && let Some(set) = open.connections()
+        {
+            if set.has_ready() {
+                return Ok(());
+            }
+            fds[1].fd = set.fd();
+        }
+        let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest))?;
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn finish(&self, core: &mut Guard, result: Result<()>) -> Result<()> {
+        if let Some(open) = core.as_mut()
+            && open.is_claimed()
+        {
+            if self.slept || result.is_err() { open.release() } else { open.keep_claim() }
+        }
+        result
+    }
+}
