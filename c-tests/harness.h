@@ -278,6 +278,8 @@ void raw_read(int fd, void *data, size_t size);
 void raw_expect(int fd, const void *expected, size_t size);
 // The peer closes, or resets, after whatever it still had to say.
 void raw_expect_closed(int fd);
+// Looks, without waiting, whether something can be read.
+bool raw_readable(int fd);
 // Looks, without waiting, whether the peer has closed; reads what it said before.
 bool raw_closed(int fd);
 void raw_expect_silent(int fd);
