@@ -243,7 +243,8 @@ struct event {
     char address[256];
 };
 
-// Starts a monitor on the socket; returns the PAIR socket its events arrive at.
+// Starts a monitor on the socket; returns the PAIR socket its events arrive at. Close it before the
+// socket it watches.
 #define MONITOR(socket, events) (HERE(), monitor(socket, events))
 #define NEXT_EVENT(mon) (HERE(), next_event(mon))
 // The next event is this one / skips others until this one.

@@ -244,8 +244,8 @@ TEST(compatible_types) {
                 fail("type %d with a peer that says %s: %s", rows[i].type, names[k],
                      event_name(event));
             close(fd);
-            CLOSE(s);
             CLOSE(mon);
+            CLOSE(s);
         }
 }
 
@@ -607,8 +607,8 @@ static void check_dropped(const char *bytes, size_t size, bool after_handshake) 
     zmtp_send(fd, 0, "still alive", 11);
     expect_bytes(s, "still alive", 11, false);
     close(fd);
-    close_socket(s);
     close_socket(mon);
+    close_socket(s);
 }
 
 #define DROPPED_DURING(literal) (HERE(), check_dropped(literal, sizeof(literal) - 1, false))
