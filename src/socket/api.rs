@@ -149,9 +149,8 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     }
     let timeout = if flags & ZMQ_DONTWAIT != 0 { 0 } else { open.options.sndtimeo };
     if result == Err(Error::AGAIN) && timeout != 0 {
-        result = wait(socket, &mut core, timeout, Interest::Output, |open| {
-            open.try_send(body, more)
-        });
+        result =
+            wait(socket, &mut core, timeout, Interest::Output, |open| open.try_send(body, more));
     }
     match result {
         // The peer went in the middle of the message: what is left of it goes nowhere, which
