@@ -46,6 +46,8 @@ pub struct PeerFacts {
     pub rcvhwm: i32,
     /// The peer's routing id, if this side wants it.
     pub routing_id: Vec<u8>,
+    /// False while nobody has bound the name: then the own marks count alone.
+    pub bound: bool,
 }
 
 impl PeerFacts {
@@ -55,6 +57,7 @@ impl PeerFacts {
             sndhwm: peer.sndhwm,
             rcvhwm: peer.rcvhwm,
             routing_id: if side.recv_routing_id { peer.routing_id.clone() } else { Vec::new() },
+            bound: true,
         }
     }
 }
@@ -263,7 +266,7 @@ impl Registry {
             pair((binder.clone(), own.clone()), (limit(side.sndhwm), limit(side.rcvhwm)))?;
         conflate(&side, &mut pipe, &mut other);
         pipe.awaiting_identity = side.recv_routing_id;
-        let facts = PeerFacts { sndhwm: 0, rcvhwm: 0, routing_id: Vec::new() };
+        let facts = PeerFacts { sndhwm: 0, rcvhwm: 0, routing_id: Vec::new(), bound: false };
         let waiting = Pending { side, pipe: other, connecter: own.clone(), binder };
         names.pending.entry(name.to_vec()).or_default().push(waiting);
         Ok((pipe, InprocEnd { peer: own.clone(), own, facts }))

@@ -159,6 +159,9 @@ impl Open {
     }
 
     fn inproc_limits(&self, facts: &PeerFacts) -> (u64, u64) {
+        if !facts.bound {
+            return (limit(self.options.sndhwm), limit(self.options.rcvhwm));
+        }
         (
             combined_limit(self.options.sndhwm, facts.rcvhwm),
             combined_limit(facts.sndhwm, self.options.rcvhwm),
@@ -199,6 +202,7 @@ impl Open {
                         sndhwm: self.options.sndhwm,
                         rcvhwm: self.options.rcvhwm,
                         routing_id: Vec::new(),
+                        bound: true,
                     };
                     end.peer.port().peer_limits(end.peer.pipe(), facts);
                     self.inproc_limits(&end.facts)
@@ -336,12 +340,19 @@ impl Open {
         }
     }
 
+    /// Ends a wait: keeps the claim for the next call in lively traffic, unless other threads sleep
+    /// on this socket; then, and in sparse traffic, the I/O thread is to read.
+    pub fn settle_claim(&mut self, lively: bool) {
+        if !self.is_claimed() {
+            return;
+        }
+        if lively && !self.socket.has_waiters() { self.keep_claim() } else { self.release() }
+    }
+
     /// Keeps the claim for the next call.
     #[inline]
-    pub fn keep_claim(&self) {
-        if let Some(set) = &self.read_set
-            && set.is_claimed()
-        {
+    fn keep_claim(&self) {
+        if let Some(set) = &self.read_set {
             set.keep();
         }
     }
@@ -360,6 +371,10 @@ impl Open {
         self.activated = activated;
         if found {
             self.process_mail();
+            if self.socket.has_waiters() {
+                // What was read may be what another thread sleeps for.
+                self.socket.notify();
+            }
         }
         found
     }
