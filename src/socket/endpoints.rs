@@ -76,6 +76,9 @@ impl Open {
         transport.compatible(self.options.socket_type, Role::Bind)?;
         if transport == Transport::Inproc {
             self.context.inproc.bind(address, self.inproc_side())?;
+            // Whoever has waited for the name is attached now, not with the next call: a SUB has
+            // to tell a PUB its subscriptions even if the caller does nothing more.
+            self.process_mail();
             self.endpoints.add(uri.to_vec(), What::InprocBound);
             self.last_endpoint = uri.to_vec();
             return Ok(());

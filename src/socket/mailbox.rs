@@ -4,7 +4,7 @@
 
 use super::Socket;
 use crate::ctx::Member;
-use crate::ctx::inproc::{End, InprocEnd, InprocPort, PeerFacts};
+use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
 use crate::engine::{Link, Owner, RxSet};
 use crate::io::{Event, IoHandle, SocketPort};
 use crate::pipe::{Pipe, PipeId};
@@ -18,7 +18,7 @@ pub enum Mail {
     Attach(Box<Pipe>, Arc<Link>),
     AttachInproc(Box<Pipe>, InprocEnd),
     Connected { pipe: PipeId, routing_id: Vec<u8>, again: bool },
-    Bound(Arc<End>, PeerFacts),
+    Bound(Arc<End>, InprocPeer),
     PeerLimits(PipeId, PeerFacts),
     Ended(PipeId),
     EndpointGone(u64),
@@ -166,7 +166,7 @@ impl InprocPort for Port {
         self.post(Mail::AttachInproc(Box::new(pipe), end));
     }
 
-    fn bound(&self, own: &Arc<End>, peer: PeerFacts) {
+    fn bound(&self, own: &Arc<End>, peer: InprocPeer) {
         self.post(Mail::Bound(own.clone(), peer));
     }
 

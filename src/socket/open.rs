@@ -8,7 +8,7 @@ use super::wait::SpinGauge;
 use super::{Socket, mailbox};
 use crate::abi::*;
 use crate::ctx::Context;
-use crate::ctx::inproc::{InprocEnd, PeerFacts, combined_limit};
+use crate::ctx::inproc::{InprocEnd, InprocPeer, PeerFacts, combined_limit};
 use crate::engine::{Link, RxSet};
 use crate::errno::{Error, Result};
 use crate::io::{Event, limit};
@@ -125,7 +125,7 @@ impl Open {
                         self.pattern.identified(&mut self.pipes, pipe, &routing_id);
                     }
                 }
-                Mail::Bound(own, facts) => self.bound(own.pipe(), facts),
+                Mail::Bound(own, peer) => self.bound(own.pipe(), peer),
                 Mail::PeerLimits(pipe, facts) => self.peer_limits(pipe, facts),
                 Mail::Ended(pipe) => self.peer_ended(pipe),
                 Mail::EndpointGone(endpoint) => self.endpoints.remove(endpoint),
@@ -144,7 +144,7 @@ impl Open {
     pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
         let (send, receive) = match &behind {
             Behind::Network(_) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
-            Behind::Inproc(end) => self.inproc_limits(&end.facts),
+            Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
         };
         pipe.set_limits(send, receive);
         let id = self.pipes.insert(pipe);
@@ -158,15 +158,23 @@ impl Open {
         id
     }
 
-    fn inproc_limits(&self, facts: &PeerFacts) -> (u64, u64) {
-        (
-            combined_limit(self.options.sndhwm, facts.rcvhwm),
-            combined_limit(facts.sndhwm, self.options.rcvhwm),
-        )
+    /// Both sides' high-water marks together; this side's alone until there is a peer.
+    fn inproc_limits(&self, facts: Option<&PeerFacts>) -> (u64, u64) {
+        let (send, receive) = (self.options.sndhwm, self.options.rcvhwm);
+        match facts {
+            Some(facts) => {
+                (combined_limit(send, facts.rcvhwm), combined_limit(facts.sndhwm, receive))
+            }
+            None => (limit(send), limit(receive)),
+        }
     }
 
     /// The name an inproc pipe has waited for is bound now.
-    fn bound(&mut self, id: PipeId, facts: PeerFacts) {
+    fn bound(&mut self, id: PipeId, peer: InprocPeer) {
+        let facts = peer.facts.clone();
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
+            end.peer = Some(peer);
+        }
         let routing_id = facts.routing_id.clone();
         self.peer_limits(id, facts);
         if self.pipes.get(id).is_some() {
@@ -175,9 +183,11 @@ impl Open {
     }
 
     fn peer_limits(&mut self, id: PipeId, facts: PeerFacts) {
-        let (send, receive) = self.inproc_limits(&facts);
-        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
-            end.facts = facts;
+        let (send, receive) = self.inproc_limits(Some(&facts));
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id)
+            && let Some(peer) = &mut end.peer
+        {
+            peer.facts = facts;
         }
         if let Some(pipe) = self.pipes.get_mut(id) {
             pipe.set_limits(send, receive);
@@ -200,8 +210,10 @@ impl Open {
                         rcvhwm: self.options.rcvhwm,
                         routing_id: Vec::new(),
                     };
-                    end.peer.port().peer_limits(end.peer.pipe(), facts);
-                    self.inproc_limits(&end.facts)
+                    if let Some(InprocPeer { end, .. }) = &end.peer {
+                        end.port().peer_limits(end.pipe(), facts);
+                    }
+                    self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts))
                 }
                 None => continue,
             };
