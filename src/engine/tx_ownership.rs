@@ -120,87 +120,251 @@ impl Default for TxOwnership {
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
-    use crate::pipe::sync::{Arc, AtomicBool, AtomicU64};
+    use crate::pipe::sync::{Arc, AtomicBool, AtomicU64, check};
+    use loom::cell::UnsafeCell;
+    use loom::sync::{Condvar, Mutex};
+    use loom::thread;
 
-    /// A pipe as a count of messages, a wire as a count of messages written.
-    struct Model {
+    /// What [`Link`](super::super::Link) does with the ownership, with counters for bytes.
+    struct Link {
         ownership: TxOwnership,
-        pipe: AtomicU64,
-        wire: AtomicU64,
-        writing: AtomicBool,
-        told: AtomicBool,
+        /// Stands for the output; notices who touches it unordered.
+        output: UnsafeCell<()>,
+        appended: AtomicU64,
+        sent: AtomicU64,
+        commands: Mutex<u64>,
+        commands_waiting: AtomicBool,
+        commands_sent: AtomicU64,
+        mail: Mutex<Mail>,
+        told: Condvar,
     }
 
-    impl Model {
-        fn write(&self, cap: u64) -> bool {
-            assert!(!self.writing.swap(true, Ordering::Relaxed), "two writers");
-            let wire = self.wire.load(Ordering::Relaxed);
-            let next = self.pipe.load(Ordering::Acquire).min(wire + cap);
-            self.wire.store(next, Ordering::Relaxed);
-            self.writing.store(false, Ordering::Relaxed);
-            next == self.pipe.load(Ordering::Acquire)
+    /// What the I/O thread is told.
+    struct Mail {
+        promise: bool,
+        stop: bool,
+    }
+
+    /// What a caller does on an idle output.
+    #[derive(Clone, Copy)]
+    enum Send {
+        /// Write, at most so many messages.
+        Direct(u64),
+        /// Leave it to the I/O thread.
+        Promise,
+    }
+
+    impl Link {
+        fn new(state: TxState) -> Arc<Link> {
+            Arc::new(Link {
+                ownership: TxOwnership(AtomicU8::new(state as u8)),
+                output: UnsafeCell::new(()),
+                appended: AtomicU64::new(0),
+                sent: AtomicU64::new(0),
+                commands: Mutex::new(0),
+                commands_waiting: AtomicBool::new(false),
+                commands_sent: AtomicU64::new(0),
+                mail: Mutex::new(Mail { promise: state == TxState::Io, stop: false }),
+                told: Condvar::new(),
+            })
+        }
+
+        fn has_waiting(&self) -> bool {
+            self.appended.load(Ordering::Acquire) != self.sent.load(Ordering::Acquire)
+                || self.commands_waiting.load(Ordering::Acquire)
+        }
+
+        fn request(&self) {
+            self.mail.lock().unwrap().promise = true;
+            self.told.notify_one();
+        }
+
+        /// Writes as the owner. True: all that was there is written.
+        fn round(&self, cap: u64) -> bool {
+            self.output.with_mut(|_| ());
+            if self.commands_waiting.load(Ordering::Acquire) {
+                let mut commands = self.commands.lock().unwrap();
+                let sent = self.commands_sent.load(Ordering::Relaxed) + *commands;
+                self.commands_sent.store(sent, Ordering::Relaxed);
+                *commands = 0;
+                self.commands_waiting.store(false, Ordering::Release);
+            }
+            let appended = self.appended.load(Ordering::Acquire);
+            let sent = appended.min(self.sent.load(Ordering::Relaxed) + cap);
+            self.sent.store(sent, Ordering::Release);
+            self.output.with_mut(|_| ());
+            sent == appended
+        }
+
+        fn write_owned(&self, cap: u64) {
+            loop {
+                let borrowed = self.ownership.state() == TxState::Borrowed;
+                if !self.round(cap) {
+                    self.ownership.app_to_io();
+                    if !borrowed {
+                        self.request();
+                    }
+                    return;
+                }
+                self.ownership.app_done();
+                if borrowed || !self.has_waiting() || !self.ownership.try_app() {
+                    return;
+                }
+            }
+        }
+
+        /// One caller at a time: the socket's lock.
+        fn send(&self, message: u64, how: Send) {
+            self.appended.store(message, Ordering::Release);
+            match (self.ownership.after_append(), how) {
+                (TxState::Idle, Send::Direct(cap)) => {
+                    if self.ownership.try_app() {
+                        self.write_owned(cap);
+                    }
+                }
+                (TxState::Idle, Send::Promise) => {
+                    if self.ownership.try_promise() {
+                        self.request();
+                    }
+                }
+                (TxState::Io, Send::Direct(cap)) => {
+                    if self.ownership.try_borrow() {
+                        self.write_owned(cap);
+                    }
+                }
+                _ => {}
+            }
+        }
+
+        fn send_command(&self) {
+            *self.commands.lock().unwrap() += 1;
+            self.commands_waiting.store(true, Ordering::Release);
+            if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+                self.write_owned(9);
+            }
+        }
+
+        fn io_write(&self) -> bool {
+            if !self.ownership.try_io() {
+                thread::yield_now();
+                return false;
+            }
+            let drained = self.round(1);
+            self.ownership.io_keep();
+            drained
+        }
+
+        fn release(&self) -> bool {
+            if !self.ownership.try_io() {
+                return false;
+            }
+            if self.has_waiting() {
+                self.ownership.io_keep();
+                return false;
+            }
+            self.ownership.io_done();
+            if self.has_waiting() && self.ownership.try_io() {
+                self.ownership.io_keep();
+                return false;
+            }
+            true
+        }
+
+        fn io_thread(&self) {
+            loop {
+                {
+                    let mut mail = self.mail.lock().unwrap();
+                    while !mail.promise && !mail.stop {
+                        mail = self.told.wait(mail).unwrap();
+                    }
+                    if !mail.promise {
+                        return;
+                    }
+                    mail.promise = false;
+                }
+                while !self.io_write() || !self.release() {}
+            }
+        }
+
+        /// Ends the I/O thread, which is not to look at the pipe for that, and compares.
+        fn finish(&self, io: Option<thread::JoinHandle<()>>, messages: u64, commands: u64) {
+            if let Some(io) = io {
+                self.mail.lock().unwrap().stop = true;
+                self.told.notify_one();
+                io.join().unwrap();
+            }
+            assert_eq!(self.sent.load(Ordering::Relaxed), messages, "messages are stranded");
+            assert_eq!(self.commands_sent.load(Ordering::Relaxed), commands, "so are commands");
+            assert_eq!(self.ownership.state(), TxState::Idle);
         }
     }
 
-    /// One caller sends three messages, each directly, borrowed or left to the I/O thread; the
-    /// I/O thread serves promises. Nobody writes at the same time, nothing is stranded.
+    fn spawn(link: &Arc<Link>, run: impl FnOnce(&Link) + 'static) -> thread::JoinHandle<()> {
+        let link = link.clone();
+        thread::spawn(move || run(&link))
+    }
+
+    /// A caller writes itself, leaves a message to the I/O thread, writes only a part, or borrows
+    /// what the I/O thread has promised.
     #[test]
-    fn nothing_is_stranded() {
-        loom::model(|| {
-            let model = Arc::new(Model {
-                ownership: TxOwnership(AtomicU8::new(TxState::Idle as u8)),
-                pipe: AtomicU64::new(0),
-                wire: AtomicU64::new(0),
-                writing: AtomicBool::new(false),
-                told: AtomicBool::new(false),
-            });
-            let io = {
-                let model = model.clone();
-                loom::thread::spawn(move || {
-                    while !model.told.load(Ordering::Acquire) {
-                        loom::thread::yield_now();
-                    }
-                    loop {
-                        if !model.ownership.try_io() {
-                            loom::thread::yield_now();
-                            continue;
-                        }
-                        while !model.write(1) {}
-                        model.ownership.io_done();
-                        let wire = model.pipe.load(Ordering::Acquire);
-                        if wire == 3 {
-                            break;
-                        }
-                        loom::thread::yield_now();
-                    }
-                })
-            };
-            for number in 1..=3u64 {
-                model.pipe.store(number, Ordering::Release);
-                match model.ownership.after_append() {
-                    TxState::Idle if number == 2 => {
-                        if model.ownership.try_promise() {
-                            model.told.store(true, Ordering::Release);
-                        }
-                    }
-                    TxState::Idle => {
-                        if model.ownership.try_app() {
-                            model.write(10);
-                            model.ownership.app_done();
-                        }
-                    }
-                    TxState::Io => {
-                        if model.ownership.try_borrow() {
-                            model.write(10);
-                            model.ownership.app_done();
-                        }
-                    }
-                    _ => {}
+    fn a_caller_and_the_io_thread() {
+        for how in [
+            [Send::Direct(9), Send::Promise, Send::Direct(9)],
+            [Send::Promise, Send::Direct(1), Send::Direct(1)],
+            [Send::Promise, Send::Promise, Send::Promise],
+        ] {
+            check(5, move || {
+                let link = Link::new(TxState::Idle);
+                let io = spawn(&link, Link::io_thread);
+                for (message, how) in (1..).zip(how) {
+                    link.send(message, how);
                 }
-            }
-            model.told.store(true, Ordering::Release);
-            io.join().unwrap();
-            assert_eq!(model.wire.load(Ordering::Relaxed), 3);
+                link.finish(Some(io), 3, 0);
+            });
+        }
+    }
+
+    /// What is sent before there is a connection goes out with it.
+    #[test]
+    fn the_io_thread_begins() {
+        check(5, || {
+            let link = Link::new(TxState::Io);
+            let io = spawn(&link, Link::io_thread);
+            link.send(1, Send::Promise);
+            link.send(2, Send::Direct(9));
+            link.finish(Some(io), 2, 0);
         });
+    }
+
+    /// A reading thread answers a PING while a caller sends: each may find the other one writing.
+    #[test]
+    fn a_caller_and_commands() {
+        check(5, || {
+            let link = Link::new(TxState::Idle);
+            let other = spawn(&link, |link| {
+                link.send_command();
+                link.send_command();
+            });
+            link.send(1, Send::Direct(9));
+            link.send(2, Send::Direct(9));
+            other.join().unwrap();
+            link.finish(None, 2, 2);
+        });
+    }
+
+    /// The same with the I/O thread taking part.
+    #[test]
+    fn a_caller_commands_and_the_io_thread() {
+        for how in [Send::Promise, Send::Direct(1)] {
+            check(3, move || {
+                let link = Link::new(TxState::Idle);
+                let io = spawn(&link, Link::io_thread);
+                let other = spawn(&link, Link::send_command);
+                link.send(1, how);
+                link.send(2, Send::Direct(1));
+                other.join().unwrap();
+                link.finish(Some(io), 2, 1);
+            });
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! Invariants:
 //! - Only the writer stores into a chunk, and only beyond what it has committed; only the reader
 //!   looks at committed bytes. The two ranges never overlap, so no byte is shared at any time.
-//! - A chunk is *sealed* with its final length before the next chunk is linked behind it.
+//! - The next chunk is linked behind one before that is *sealed* with its final length: whoever
+//!   comes to the end of a sealed chunk finds the next one.
 //! - The reader gives a chunk back only after it has moved to the next one.
 
 use super::sync::{AtomicPtr, AtomicUsize, Ordering};
@@ -21,8 +22,12 @@ pub(super) struct Chunk {
     pub(super) sealed: AtomicUsize,
     memory: NonNull<u8>,
     capacity: usize,
+    /// Who touched which byte, for the model checker.
     #[cfg(loom)]
     tracks: Vec<loom::cell::UnsafeCell<()>>,
+    /// Has the model checker find chunks that are never freed.
+    #[cfg(loom)]
+    _leak: loom::alloc::Track<()>,
 }
 
 /// An owned or shared pointer to a chunk; what it may be used for is said at each method.
@@ -48,6 +53,8 @@ impl ChunkPtr {
             capacity,
             #[cfg(loom)]
             tracks: (0..capacity).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            #[cfg(loom)]
+            _leak: loom::alloc::Track::new(()),
         };
         // SAFETY: as above.
         Ok(ChunkPtr(unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(chunk))) }))
@@ -58,6 +65,10 @@ impl ChunkPtr {
     /// # Safety
     /// Nobody else may hold or reach this chunk any more.
     pub(super) unsafe fn free(self) {
+        #[cfg(loom)]
+        for track in &self.chunk().tracks {
+            track.with_mut(|_| ());
+        }
         // SAFETY: both came from Box::into_raw in `allocate`, and the caller is the last owner.
         unsafe {
             let chunk = Box::from_raw(self.0.as_ptr());

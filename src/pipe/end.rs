@@ -3,10 +3,11 @@
 //! A socket's end of a pipe.
 
 use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer};
-use super::sync::{Arc, Mutex};
 use super::table::PipeId;
 use crate::errno::Result;
 use crate::msg::{Metadata, Msg};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// A limit that is never reached (high-water mark 0).
 pub const UNLIMITED: u64 = u64::MAX;

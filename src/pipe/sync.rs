@@ -37,6 +37,17 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Runs `model` through every interleaving with at most `preemptions` preemptions, or as many as
+/// LOOM_MAX_PREEMPTIONS says if those are fewer.
+#[cfg(all(test, loom))]
+pub fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    let bound = builder.preemption_bound.unwrap_or(preemptions);
+    builder.preemption_bound = Some(bound.min(preemptions));
+    builder.max_branches = 10_000;
+    builder.check(model);
+}
+
 /// Keeps what two threads write on separate cache lines.
 #[repr(align(64))]
 #[derive(Debug, Default)]

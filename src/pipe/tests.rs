@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! Ropes: order, commit, rollback, growth, externals, partial sends; model-checked hand-overs.
+//! Ropes: order, commit, rollback, growth, externals, partial sends; stress and model-checked
+//! hand-overs in modules of their own.
 
-use super::rope::rope;
+#[cfg(loom)]
+mod model;
+#[cfg(not(loom))]
+mod stress;
 
 #[cfg(not(loom))]
 mod plain {
-    use super::*;
     use crate::msg::Msg;
-    use crate::pipe::rope::{self, HEADER_MAX, MORE, SKIP, Sender};
+    use crate::pipe::rope::{self, COMMAND, HEADER_MAX, LONG, MORE, SKIP, Sender, rope};
     use std::io::IoSlice;
 
     fn sent_bytes(sender: &mut Sender, step: usize) -> Vec<u8> {
@@ -157,6 +160,56 @@ mod plain {
     }
 
     #[test]
+    fn passed_over_frames_neither_show_nor_wake_for_good() {
+        let (mut writer, mut reader) = rope().unwrap();
+        let receive = |writer: &mut rope::Writer, bytes: &[u8]| {
+            writer.receive_buffer(bytes.len()).unwrap()[..bytes.len()].copy_from_slice(bytes);
+            writer.received(bytes.len());
+        };
+        assert!(reader.sleep());
+        receive(&mut writer, &[4, 1, b'P']);
+        writer.accept_frame(3, COMMAND | SKIP);
+        receive(&mut writer, &[6, 0, 0, 0, 0, 0, 0, 3, 0]);
+        let body = Msg::from_slice(&[b'P'; 768]).unwrap();
+        writer.accept_external(HEADER_MAX, COMMAND | LONG | SKIP, body);
+        assert!(writer.commit());
+        assert!(reader.frame().is_none());
+        assert!(reader.sleep(), "there is nothing to read");
+        receive(&mut writer, &[0, 1, b'x']);
+        writer.accept_frame(3, 0);
+        assert!(writer.commit());
+        assert_eq!(reader.frame().unwrap().body, b"x");
+        reader.skip();
+        assert_eq!(reader.messages(), 1);
+        receive(&mut writer, &[4, 0]);
+        writer.accept_frame(2, COMMAND | SKIP);
+        assert!(!writer.close());
+        assert!(!reader.sleep() && reader.frame().is_none());
+        assert!(reader.ended());
+    }
+
+    #[test]
+    fn a_frame_may_be_looked_at_before_gathering() {
+        let (mut writer, reader) = rope().unwrap();
+        let mut sender = Sender::new(reader);
+        let mut expected = Vec::new();
+        for round in 0..200u8 {
+            writer.append(0, &[round; 200]).unwrap();
+            writer.publish();
+            expected.extend_from_slice(&[0, 200]);
+            expected.extend_from_slice(&[round; 200]);
+        }
+        let mut bytes = Vec::new();
+        while sender.frame().is_some() {
+            let mut slices = [IoSlice::new(&[]); 1];
+            let (_, total) = sender.gather(&mut slices, 1);
+            bytes.extend_from_slice(&slices[0]);
+            sender.advance(total);
+        }
+        assert!(bytes == expected);
+    }
+
+    #[test]
     fn an_idle_rope_starts_its_chunk_over() {
         let (mut writer, reader) = rope().unwrap();
         let mut sender = Sender::new(reader);
@@ -204,101 +257,5 @@ mod plain {
                 drop(reader);
             }
         }
-    }
-}
-
-#[cfg(loom)]
-mod model {
-    use super::*;
-    use crate::pipe::sync::{Arc, AtomicBool, Ordering};
-
-    /// Every message arrives, in order, and a sleeping reader is woken: chunks of eight bytes, so
-    /// that each message begins a new one or shares one.
-    #[test]
-    fn messages_cross_and_sleepers_wake() {
-        loom::model(|| {
-            let (mut writer, mut reader) = rope().unwrap();
-            let woken = Arc::new(AtomicBool::new(false));
-            let wake = woken.clone();
-            let producer = loom::thread::spawn(move || {
-                for number in 0..3u8 {
-                    writer.append(0, &[number, number]).unwrap();
-                    if writer.commit() {
-                        wake.store(true, Ordering::Release);
-                    }
-                }
-                writer
-            });
-            let mut next = 0;
-            while next < 3 {
-                if let Some(frame) = reader.frame() {
-                    assert_eq!(frame.body, [next, next]);
-                    reader.skip();
-                    next += 1;
-                } else if reader.sleep() {
-                    while !woken.swap(false, Ordering::AcqRel) {
-                        loom::thread::yield_now();
-                    }
-                }
-            }
-            drop(producer.join().unwrap());
-        });
-    }
-
-    /// A writer that waits for credit is told, or sees the credit itself.
-    #[test]
-    fn credit_is_never_lost() {
-        loom::model(|| {
-            let (mut writer, mut reader) = rope().unwrap();
-            let told = Arc::new(AtomicBool::new(false));
-            let tell = told.clone();
-            writer.append(0, b"a").unwrap();
-            let _ = writer.commit();
-            let consumer = loom::thread::spawn(move || {
-                assert!(reader.frame().is_some());
-                reader.skip();
-                if reader.grant_credit() {
-                    tell.store(true, Ordering::Release);
-                }
-                reader
-            });
-            if !writer.has_room(1) && writer.wait_for_credit(1) {
-                while !told.load(Ordering::Acquire) {
-                    loom::thread::yield_now();
-                }
-                assert!(writer.has_room(1));
-            }
-            drop(consumer.join().unwrap());
-        });
-    }
-
-    /// The end of the rope wakes a sleeper too.
-    #[test]
-    fn closing_wakes() {
-        loom::model(|| {
-            let (mut writer, mut reader) = rope().unwrap();
-            let woken = Arc::new(AtomicBool::new(false));
-            let wake = woken.clone();
-            let producer = loom::thread::spawn(move || {
-                writer.append(0, b"m").unwrap();
-                writer.publish();
-                if writer.close() {
-                    wake.store(true, Ordering::Release);
-                }
-            });
-            let mut taken = 0;
-            while !reader.ended() {
-                if reader.frame().is_some() {
-                    reader.skip();
-                    taken += 1;
-                } else if reader.sleep() {
-                    while !woken.swap(false, Ordering::AcqRel) {
-                        loom::thread::yield_now();
-                    }
-                }
-            }
-            assert_eq!(taken, 1);
-            producer.join().unwrap();
-        });
     }
 }

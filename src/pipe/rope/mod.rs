@@ -208,8 +208,7 @@ impl Writer {
     pub fn commit(&mut self) -> bool {
         self.publish();
         fence(Ordering::SeqCst);
-        self.shared.read.asleep.load(Ordering::Relaxed)
-            && self.shared.read.asleep.swap(false, Ordering::AcqRel)
+        clear(&self.shared.read.asleep)
     }
 
     /// Like [`commit`](Writer::commit) for a reader that never sleeps on the flag, because another
@@ -308,6 +307,8 @@ impl Writer {
     #[must_use]
     pub fn close(&mut self) -> bool {
         self.rollback();
+        // Whoever finds the rope closed must find every message, too.
+        self.publish();
         self.shared.written.closed.store(true, Ordering::Release);
         self.commit()
     }
@@ -458,6 +459,13 @@ impl Committed {
         self.0.written.position.load(Ordering::Acquire);
         self.0.written.volume.load(Ordering::Relaxed)
     }
+}
+
+/// Clears a flag that the other end sets. True: it was set, and the caller must tell the other end.
+#[inline]
+fn clear(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+        && flag.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
 /// Writes a frame header, returns its length. LONG is set as the length needs it.

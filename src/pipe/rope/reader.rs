@@ -3,7 +3,7 @@
 
 use super::super::chunk::ChunkPtr;
 use super::super::sync::{Arc, Ordering, fence};
-use super::{COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared};
+use super::{COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared, clear};
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 
@@ -205,14 +205,15 @@ impl Reader {
 
     /// The writer closed the rope, and everything was taken.
     pub fn ended(&mut self) -> bool {
-        self.closed() && !self.refresh()
+        self.closed() && self.frame().is_none()
     }
 
-    /// Goes to sleep. False: something was committed or the rope was closed meanwhile.
+    /// Goes to sleep. False: there is a frame after all, or the rope was closed.
     pub fn sleep(&mut self) -> bool {
         self.shared.read.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.refresh() || self.closed() {
+        // Frames to be passed over are no reason to stay awake, so asking for news is not enough.
+        if self.frame().is_some() || self.closed() {
             self.shared.read.asleep.store(false, Ordering::Relaxed);
             return false;
         }
@@ -223,8 +224,7 @@ impl Reader {
     #[must_use]
     pub fn grant_credit(&mut self) -> bool {
         fence(Ordering::SeqCst);
-        self.shared.written.waiting_for_credit.load(Ordering::Relaxed)
-            && self.shared.written.waiting_for_credit.swap(false, Ordering::AcqRel)
+        clear(&self.shared.written.waiting_for_credit)
     }
 
     /// The external body at this position, which is then the first one waiting.
@@ -245,7 +245,9 @@ impl Reader {
         if self.frame_flags & SKIP == 0 {
             self.inside_message = self.frame_flags & MORE != 0;
             if !self.inside_message {
-                self.head.messages += 1;
+                // The count was ahead if it came from the writer (`Sender::advance`); it must never
+                // pass the writer's own, which would take that for a full rope.
+                self.head.messages = (self.head.messages + 1).min(self.limit_messages);
                 self.store_messages();
             }
         }

@@ -50,6 +50,7 @@ impl Sender {
         if self.sent.position == self.reader.limit {
             self.reader.refresh();
         }
+        self.stay_with_head();
         let this = &*self;
         let (mut at, mut bodies, mut of_body) = (this.sent, this.bodies_sent, this.body_sent);
         let (mut count, mut total) = (0, 0);
@@ -82,6 +83,7 @@ impl Sender {
     /// The first `length` of the gathered bytes were written. True: that was everything committed
     /// when they were gathered.
     pub fn advance(&mut self, mut length: usize) -> bool {
+        self.stay_with_head();
         loop {
             let mut at = self.sent;
             match self.piece(&mut at, self.bodies_sent) {
@@ -195,6 +197,15 @@ impl Sender {
         match self.reader.externals.get(self.bodies_sent) {
             Some((position, _)) if *position <= self.reader.limit => Some(*position),
             _ => None,
+        }
+    }
+
+    /// Looking at a frame may take the head into the next chunk and give the former one back.
+    #[inline]
+    fn stay_with_head(&mut self) {
+        if self.sent.position == self.reader.head.position {
+            self.sent.chunk = self.reader.head.chunk;
+            self.sent.offset = self.reader.head.offset;
         }
     }
 
