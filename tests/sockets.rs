@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What sockets promise, through the C functions: cases that were once wrong.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 use zmq::abi::*;
 use zmq::ffi::context::{zmq_ctx_new, zmq_ctx_term};
@@ -30,6 +30,23 @@ impl Context {
         set(socket, ZMQ_RCVTIMEO, 2000);
         self.sockets.push(socket);
         socket
+    }
+
+    /// Binds to a free port of the loopback interface and connects `other` to it.
+    fn join(&mut self, socket: *mut c_void, other: *mut c_void) -> CString {
+        bind(socket, c"tcp://127.0.0.1:*");
+        let endpoint = last_endpoint(socket);
+        connect(other, &endpoint);
+        endpoint
+    }
+
+    /// Monitors a socket; all events go to the socket that is returned.
+    fn monitor(&mut self, socket: *mut c_void, name: &CStr) -> *mut c_void {
+        // SAFETY: a string.
+        assert_eq!(unsafe { zmq_socket_monitor(socket, name.as_ptr(), ZMQ_EVENT_ALL) }, 0);
+        let monitor = self.socket(ZMQ_PAIR);
+        connect(monitor, name);
+        monitor
     }
 
     fn close(&mut self, socket: *mut c_void) {
@@ -71,6 +88,23 @@ fn bind(socket: *mut c_void, endpoint: &CStr) {
 fn connect(socket: *mut c_void, endpoint: &CStr) {
     // SAFETY: a string.
     assert_eq!(unsafe { zmq_connect(socket, endpoint.as_ptr()) }, 0);
+}
+
+fn last_endpoint(socket: *mut c_void) -> CString {
+    let mut text = [0u8; 256];
+    let mut length = text.len();
+    // SAFETY: the buffer has `length` bytes.
+    let result =
+        unsafe { zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, text.as_mut_ptr().cast(), &mut length) };
+    assert_eq!(result, 0);
+    CStr::from_bytes_until_nul(&text).unwrap().to_owned()
+}
+
+/// The next event of a monitor, without its value and address.
+fn event(monitor: *mut c_void) -> Option<c_int> {
+    let head = receive(monitor)?;
+    receive(monitor)?;
+    Some(u16::from_ne_bytes([head[0], head[1]]).into())
 }
 
 /// Sends without waiting; false when that is not possible.
@@ -141,4 +175,81 @@ fn subscriptions_reach_a_pub_that_connected_before_the_sub_was_bound() {
     bind(subscriber, c"inproc://pub-first");
     assert!(send(publisher, b"news"));
     assert_eq!(receive(subscriber).as_deref(), Some(&b"news"[..]));
+}
+
+#[test]
+fn a_monitor_stops_after_the_listener_is_closed() {
+    let mut context = Context::new();
+    let server = context.socket(ZMQ_DEALER);
+    let monitor = context.monitor(server, c"inproc://monitored");
+    let client = context.socket(ZMQ_DEALER);
+    context.join(server, client);
+    assert!(send(client, b"x"));
+    assert!(receive(server).is_some());
+    context.close(server);
+    let events: Vec<_> = std::iter::from_fn(|| event(monitor)).take(5).collect();
+    assert_eq!(
+        events,
+        [
+            ZMQ_EVENT_LISTENING,
+            ZMQ_EVENT_ACCEPTED,
+            ZMQ_EVENT_HANDSHAKE_SUCCEEDED,
+            ZMQ_EVENT_CLOSED,
+            ZMQ_EVENT_MONITOR_STOPPED
+        ]
+    );
+}
+
+#[test]
+fn after_unbind_nothing_more_comes_but_what_came_can_be_read() {
+    let mut context = Context::new();
+    let server = context.socket(ZMQ_PULL);
+    let client = context.socket(ZMQ_PUSH);
+    set(client, ZMQ_RECONNECT_IVL, -1);
+    let endpoint = context.join(server, client);
+    for text in ["first", "second"] {
+        set(client, ZMQ_SNDTIMEO, 2000);
+        // SAFETY: the buffer outlives the call.
+        let sent = unsafe { zmq_send(client, text.as_ptr().cast(), text.len(), 0) };
+        assert!(sent > 0);
+    }
+    assert_eq!(receive(server).as_deref(), Some(&b"first"[..]));
+    // SAFETY: a string.
+    assert_eq!(unsafe { zmq_unbind(server, endpoint.as_ptr()) }, 0);
+    let _ = send(client, b"too late");
+    set(server, ZMQ_RCVTIMEO, 100);
+    assert_ne!(receive(server).as_deref(), Some(&b"too late"[..]));
+    assert_eq!(receive(server), None);
+}
+
+#[test]
+fn a_router_tells_of_peers_that_come_and_go() {
+    let mut context = Context::new();
+    let router = context.socket(ZMQ_ROUTER);
+    set(router, ZMQ_ROUTER_NOTIFY, ZMQ_NOTIFY_CONNECT | ZMQ_NOTIFY_DISCONNECT);
+    let dealer = context.socket(ZMQ_DEALER);
+    set_bytes(dealer, ZMQ_ROUTING_ID, b"X");
+    let endpoint = context.join(router, dealer);
+    let mut message = || [receive(router), receive(router)].map(Option::unwrap_or_default);
+    assert_eq!(message(), [b"X".to_vec(), b"".to_vec()]);
+    assert!(send(dealer, b"Hello"));
+    assert_eq!(message(), [b"X".to_vec(), b"Hello".to_vec()]);
+    // SAFETY: a string.
+    assert_eq!(unsafe { zmq_disconnect(dealer, endpoint.as_ptr()) }, 0);
+    assert_eq!(message(), [b"X".to_vec(), b"".to_vec()]);
+}
+
+#[test]
+fn a_refused_ipc_attempt_is_reported_closed() {
+    let mut context = Context::new();
+    let socket = context.socket(ZMQ_SUB);
+    let monitor = context.monitor(socket, c"inproc://refused");
+    set(socket, ZMQ_RECONNECT_STOP, ZMQ_RECONNECT_STOP_AFTER_DISCONNECT);
+    set(socket, ZMQ_RECONNECT_IVL, 10_000);
+    connect(socket, c"ipc://@nobody-listens-here");
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_CLOSED));
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_CONNECT_RETRIED));
+    // SAFETY: a string.
+    assert_eq!(unsafe { zmq_disconnect(socket, c"ipc://@nobody-listens-here".as_ptr()) }, 0);
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_CLOSED));
 }

@@ -3,6 +3,7 @@
 //! What other threads tell a socket.
 
 use super::Socket;
+use super::monitor::MonitorSlot;
 use crate::ctx::Member;
 use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
 use crate::engine::{Link, Owner, RxSet};
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Mail {
     Readable(PipeId),
     Writable(PipeId),
-    Attach(Box<Pipe>, Arc<Link>),
+    Attach { pipe: Box<Pipe>, link: Arc<Link>, endpoint: u64 },
     AttachInproc(Box<Pipe>, InprocEnd),
     Connected { pipe: PipeId, routing_id: Vec<u8>, again: bool },
     Bound(Arc<End>, InprocPeer),
@@ -74,10 +75,13 @@ impl Socket {
 }
 
 /// A socket as I/O threads and inproc peers see it. It may be closed; then nothing happens.
+#[derive(Clone)]
 pub struct Port {
     pub socket: &'static Socket,
     pub generation: u32,
     pub id: u64,
+    /// Outlives the socket: its last sessions report to it.
+    pub monitor: Arc<MonitorSlot>,
 }
 
 impl Port {
@@ -95,7 +99,7 @@ impl Port {
 /// Closes what a socket that is closed can no longer take.
 pub fn reject(mail: Mail) {
     match mail {
-        Mail::Attach(mut pipe, _) | Mail::AttachInproc(mut pipe, _) => pipe.close(),
+        Mail::Attach { mut pipe, .. } | Mail::AttachInproc(mut pipe, _) => pipe.close(),
         _ => {}
     }
 }
@@ -111,8 +115,8 @@ impl Owner for Port {
 }
 
 impl SocketPort for Port {
-    fn attach(&self, pipe: Pipe, link: Arc<Link>) {
-        self.post(Mail::Attach(Box::new(pipe), link));
+    fn attach(&self, pipe: Pipe, link: Arc<Link>, endpoint: u64) {
+        self.post(Mail::Attach { pipe: Box::new(pipe), link, endpoint });
     }
 
     fn connected(&self, pipe: PipeId, routing_id: Vec<u8>, again: bool) {
@@ -133,9 +137,7 @@ impl SocketPort for Port {
             return None;
         }
         if set.is_none() {
-            let port =
-                Arc::new(Port { socket: self.socket, generation: self.generation, id: self.id });
-            *set = home.read_set(port).ok();
+            *set = home.read_set(Arc::new(self.clone())).ok();
         }
         set.clone()
     }
@@ -155,9 +157,7 @@ impl SocketPort for Port {
     }
 
     fn event(&self, event: Event) {
-        if self.is_current() {
-            self.socket.monitor.report(&event);
-        }
+        self.monitor.report(&event);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::endpoints::Endpoints;
 use super::mailbox::{Mail, Port};
+use super::monitor::MonitorLease;
 use super::wait::SpinGauge;
 use super::{Socket, mailbox};
 use crate::abi::*;
@@ -11,7 +12,7 @@ use crate::ctx::Context;
 use crate::ctx::inproc::{InprocEnd, InprocPeer, PeerFacts, combined_limit};
 use crate::engine::{Link, RxSet};
 use crate::errno::{Error, Result};
-use crate::io::{Event, limit};
+use crate::io::{Event, Lease, limit};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
@@ -23,7 +24,8 @@ const IDLE_CALLS: u32 = 16;
 
 /// What stands behind a pipe.
 pub(super) enum Behind {
-    Network(Arc<Link>),
+    /// And the number of the endpoint.
+    Network(Arc<Link>, u64),
     Inproc(InprocEnd),
 }
 
@@ -46,6 +48,9 @@ pub struct Open {
     pub(super) spin: SpinGauge,
     /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
     pub(super) connect_routing_id: Option<Vec<u8>>,
+    /// Held by every session and listener, too: while anybody has it the monitor listens and the
+    /// context cannot end.
+    pub(super) lease: Lease,
     /// Which memory of the pool this is.
     pub(super) number: usize,
     idle_calls: u32,
@@ -61,8 +66,10 @@ impl Open {
         pattern: Box<dyn Pattern>,
         number: usize,
     ) -> Open {
+        let lease = Arc::new(MonitorLease::new(port.monitor.clone(), context.lease()));
         Open {
             socket,
+            lease,
             context,
             port,
             options,
@@ -111,8 +118,8 @@ impl Open {
                         self.pattern.write_activated(&mut self.pipes, pipe);
                     }
                 }
-                Mail::Attach(pipe, link) => {
-                    self.attach(*pipe, Behind::Network(link));
+                Mail::Attach { pipe, link, endpoint } => {
+                    self.attach(*pipe, Behind::Network(link, endpoint));
                 }
                 Mail::AttachInproc(pipe, end) => {
                     self.attach(*pipe, Behind::Inproc(end));
@@ -143,13 +150,13 @@ impl Open {
     /// Adds a pipe to the socket.
     pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
         let (send, receive) = match &behind {
-            Behind::Network(_) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
+            Behind::Network(..) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
             Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
         };
         pipe.set_limits(send, receive);
         let id = self.pipes.insert(pipe);
         match &behind {
-            Behind::Network(link) => link.set_pipe(id),
+            Behind::Network(link, _) => link.set_pipe(id),
             Behind::Inproc(end) => end.own.set_pipe(id),
         }
         self.behind.insert(id, behind);
@@ -200,7 +207,7 @@ impl Open {
         let network = (limit(self.options.sndhwm), limit(self.options.rcvhwm));
         for id in self.pipes.ids() {
             let limits = match self.behind.get(&id) {
-                Some(Behind::Network(link)) => {
+                Some(Behind::Network(link, _)) => {
                     link.set_receive_limit(network.1);
                     network
                 }
@@ -226,7 +233,7 @@ impl Open {
     }
 
     /// The peer of a pipe is gone. What it sent can still be read.
-    fn peer_ended(&mut self, id: PipeId) {
+    pub(super) fn peer_ended(&mut self, id: PipeId) {
         let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
@@ -269,7 +276,7 @@ impl Open {
     /// EAGAIN without pipes.
     pub(super) fn report_pipes(&mut self) -> Result<()> {
         let event = ZMQ_EVENT_PIPES_STATS as u64;
-        if !self.socket.monitor.wants(event) {
+        if !self.port.monitor.wants(event) {
             return Err(Error::INVAL);
         }
         if self.pipes.is_empty() {
@@ -278,7 +285,7 @@ impl Open {
         let uri = self.last_endpoint.clone();
         for pipe in self.pipes.iter_mut() {
             let (out, into) = pipe.queue_lengths();
-            self.socket.monitor.report(&Event {
+            self.port.monitor.report(&Event {
                 event,
                 values: vec![out, into],
                 local: uri.clone(),
