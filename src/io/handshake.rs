@@ -9,7 +9,7 @@ use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::Metadata;
-use crate::options::Options;
+use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
 use crate::zmtp::error::HandshakeEvent;
@@ -36,7 +36,7 @@ impl Reactor {
             self.begin_traffic(id, stream, None, Vec::new());
             return;
         }
-        let Some(config) = handshake_config(&session.options, &stream) else {
+        let Some(config) = handshake_config(&session.options) else {
             self.end_session(id);
             return;
         };
@@ -264,7 +264,11 @@ fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
     }
 }
 
-fn handshake_config(options: &Options, _stream: &Stream) -> Option<HandshakeConfig> {
+/// `None` for a mechanism this build does not have: such a socket talks to nobody.
+fn handshake_config(options: &Options) -> Option<HandshakeConfig> {
+    if options.mechanism != Mechanism::Null || !options.zap_domain.is_empty() {
+        return None;
+    }
     Some(HandshakeConfig {
         socket_type: SocketType::from_number(options.socket_type)?,
         routing_id: options.routing_id.clone(),

@@ -123,8 +123,10 @@ impl Waiting {
             if self.is_over() {
                 return self.finish(core, Err(Error::AGAIN));
             }
-            if let Err(error) = self.sleep(core) {
-                return self.finish(core, Err(error));
+            match self.sleep(core, &mut attempt) {
+                Err(Error::AGAIN) => {}
+                Err(error) => return self.finish(core, Err(error)),
+                Ok(()) => return Ok(()),
             }
         }
     }
@@ -183,10 +185,19 @@ impl Waiting {
         }
     }
 
-    fn sleep(&mut self, core: &mut Guard) -> Result<()> {
+    /// Sleeps until something may have happened (EAGAIN), unless a last attempt succeeds: another
+    /// thread may have dealt with the mail that this one was waiting for.
+    fn sleep(
+        &mut self,
+        core: &mut Guard,
+        attempt: &mut impl FnMut(&mut Open) -> Result<()>,
+    ) -> Result<()> {
         let parker = Parker::current()?;
         self.socket.add_waiter(&parker);
-        let result = self.sleep_registered(core, &parker);
+        let result = match self.attempt(core, attempt) {
+            Err(Error::AGAIN) => self.sleep_registered(core, &parker).and(Err(Error::AGAIN)),
+            result => result,
+        };
         self.socket.remove_waiter(&parker);
         parker.reset();
         self.slept = true;

@@ -198,14 +198,19 @@ impl Wait {
             if self.is_over() {
                 return Ok(0);
             }
-            self.sleep(items)?;
+            let count = self.sleep(items)?;
+            if count > 0 {
+                return Ok(count);
+            }
             if self.is_over() {
                 return look(items);
             }
         }
     }
 
-    fn sleep(&mut self, items: &[Item]) -> Result<()> {
+    /// Sleeps until something may have happened, unless a last look finds something: another
+    /// thread may have dealt with the mail that this one was waiting for.
+    fn sleep(&mut self, items: &mut [Item]) -> Result<usize> {
         let parker = Parker::current()?;
         let sockets: Vec<_> = items
             .iter()
@@ -217,7 +222,10 @@ impl Wait {
         for socket in &sockets {
             socket.add_waiter(&parker);
         }
-        let result = self.sleep_registered(items, &sockets, &parker);
+        let result = match look(items) {
+            Ok(0) => self.sleep_registered(items, &sockets, &parker).map(|()| 0),
+            found => found,
+        };
         for socket in &sockets {
             socket.remove_waiter(&parker);
         }
