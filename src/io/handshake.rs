@@ -3,7 +3,7 @@
 //! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread.
 
 use super::reactor::{Reactor, Source, Timer};
-use super::session::{Session, State, network_pipe};
+use super::session::{Origin, Session, State, network_pipe};
 use crate::abi::*;
 use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
@@ -148,7 +148,11 @@ impl Reactor {
             self.end_session(id);
             return;
         }
-        if version.is_none() && options.raw_notify {
+        let notify = match version {
+            None => options.raw_notify,
+            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
+        };
+        if notify {
             link.inject(0, b"");
         }
         if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
@@ -160,7 +164,7 @@ impl Reactor {
             Some(mut pipe) => {
                 pipe.routing_id = if options.recv_routing_id { routing_id } else { Vec::new() };
                 pipe.outgoing = again || self.is_outgoing(id);
-                port.attach(pipe, link.clone());
+                port.attach(pipe, link.clone(), self.endpoint_of(id));
             }
             None => port.connected(link.pipe(), routing_id, again),
         }
@@ -180,6 +184,14 @@ impl Reactor {
 
     fn is_outgoing(&self, id: u64) -> bool {
         self.sessions.get(&id).is_some_and(Session::is_connecting_side)
+    }
+
+    /// The number of the endpoint that a session belongs to.
+    fn endpoint_of(&self, id: u64) -> u64 {
+        match self.sessions.get(&id).map(|session| &session.origin) {
+            Some(Origin::Accepted(listener)) => *listener,
+            _ => id,
+        }
     }
 }
 

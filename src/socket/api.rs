@@ -36,7 +36,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
     let generation = socket.begin_generation();
-    let port = Arc::new(Port { socket, generation, id });
+    let port = Arc::new(Port { socket, generation, id, monitor: Arc::default() });
     socket.terminated.store(false, Ordering::Release);
     let handle = context
         .join(id, port.clone())
@@ -63,7 +63,6 @@ pub fn close(handle: Handle) -> Result<()> {
     if !handles::close(Kind::Socket, handle) {
         return Err(Error::NOTSOCK);
     }
-    socket.monitor.stop();
     let open = socket.lock().take().ok_or(Error::NOTSOCK)?;
     let number = open.number;
     open.close();

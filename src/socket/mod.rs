@@ -46,7 +46,6 @@ pub struct Socket {
     signal: Mutex<Option<Arc<EventFd>>>,
     has_signal: AtomicBool,
     read_set: Mutex<Option<Arc<RxSet>>>,
-    monitor: monitor::MonitorSlot,
 }
 
 /// A socket that is known to be open, with its lock held.
@@ -64,7 +63,6 @@ impl Socket {
             signal: Mutex::new(None),
             has_signal: AtomicBool::new(false),
             read_set: Mutex::new(None),
-            monitor: monitor::MonitorSlot::default(),
         }
     }
 

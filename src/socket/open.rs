@@ -4,14 +4,15 @@
 
 use super::endpoints::Endpoints;
 use super::mailbox::{Mail, Port};
+use super::monitor::MonitorLease;
 use super::wait::SpinGauge;
 use super::{Socket, mailbox};
 use crate::abi::*;
 use crate::ctx::Context;
-use crate::ctx::inproc::{InprocEnd, PeerFacts, combined_limit};
+use crate::ctx::inproc::{InprocEnd, InprocPeer, PeerFacts, combined_limit};
 use crate::engine::{Link, RxSet};
 use crate::errno::{Error, Result};
-use crate::io::{Event, limit};
+use crate::io::{Event, Lease, limit};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
@@ -23,7 +24,8 @@ const IDLE_CALLS: u32 = 16;
 
 /// What stands behind a pipe.
 pub(super) enum Behind {
-    Network(Arc<Link>),
+    /// And the number of the endpoint.
+    Network(Arc<Link>, u64),
     Inproc(InprocEnd),
 }
 
@@ -46,6 +48,9 @@ pub struct Open {
     pub(super) spin: SpinGauge,
     /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
     pub(super) connect_routing_id: Option<Vec<u8>>,
+    /// Held by every session and listener, too: while anybody has it the monitor listens and the
+    /// context cannot end.
+    pub(super) lease: Lease,
     /// Which memory of the pool this is.
     pub(super) number: usize,
     idle_calls: u32,
@@ -61,8 +66,10 @@ impl Open {
         pattern: Box<dyn Pattern>,
         number: usize,
     ) -> Open {
+        let lease = Arc::new(MonitorLease::new(port.monitor.clone(), context.lease()));
         Open {
             socket,
+            lease,
             context,
             port,
             options,
@@ -111,8 +118,8 @@ impl Open {
                         self.pattern.write_activated(&mut self.pipes, pipe);
                     }
                 }
-                Mail::Attach(pipe, link) => {
-                    self.attach(*pipe, Behind::Network(link));
+                Mail::Attach { pipe, link, endpoint } => {
+                    self.attach(*pipe, Behind::Network(link, endpoint));
                 }
                 Mail::AttachInproc(pipe, end) => {
                     self.attach(*pipe, Behind::Inproc(end));
@@ -125,7 +132,7 @@ impl Open {
                         self.pattern.identified(&mut self.pipes, pipe, &routing_id);
                     }
                 }
-                Mail::Bound(own, facts) => self.bound(own.pipe(), facts),
+                Mail::Bound(own, peer) => self.bound(own.pipe(), peer),
                 Mail::PeerLimits(pipe, facts) => self.peer_limits(pipe, facts),
                 Mail::Ended(pipe) => self.peer_ended(pipe),
                 Mail::EndpointGone(endpoint) => self.endpoints.remove(endpoint),
@@ -143,13 +150,13 @@ impl Open {
     /// Adds a pipe to the socket.
     pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
         let (send, receive) = match &behind {
-            Behind::Network(_) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
-            Behind::Inproc(end) => self.inproc_limits(&end.facts),
+            Behind::Network(..) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
+            Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
         };
         pipe.set_limits(send, receive);
         let id = self.pipes.insert(pipe);
         match &behind {
-            Behind::Network(link) => link.set_pipe(id),
+            Behind::Network(link, _) => link.set_pipe(id),
             Behind::Inproc(end) => end.own.set_pipe(id),
         }
         self.behind.insert(id, behind);
@@ -158,18 +165,23 @@ impl Open {
         id
     }
 
-    fn inproc_limits(&self, facts: &PeerFacts) -> (u64, u64) {
-        if !facts.bound {
-            return (limit(self.options.sndhwm), limit(self.options.rcvhwm));
+    /// Both sides' high-water marks together; this side's alone until there is a peer.
+    fn inproc_limits(&self, facts: Option<&PeerFacts>) -> (u64, u64) {
+        let (send, receive) = (self.options.sndhwm, self.options.rcvhwm);
+        match facts {
+            Some(facts) => {
+                (combined_limit(send, facts.rcvhwm), combined_limit(facts.sndhwm, receive))
+            }
+            None => (limit(send), limit(receive)),
         }
-        (
-            combined_limit(self.options.sndhwm, facts.rcvhwm),
-            combined_limit(facts.sndhwm, self.options.rcvhwm),
-        )
     }
 
     /// The name an inproc pipe has waited for is bound now.
-    fn bound(&mut self, id: PipeId, facts: PeerFacts) {
+    fn bound(&mut self, id: PipeId, peer: InprocPeer) {
+        let facts = peer.facts.clone();
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
+            end.peer = Some(peer);
+        }
         let routing_id = facts.routing_id.clone();
         self.peer_limits(id, facts);
         if self.pipes.get(id).is_some() {
@@ -178,9 +190,11 @@ impl Open {
     }
 
     fn peer_limits(&mut self, id: PipeId, facts: PeerFacts) {
-        let (send, receive) = self.inproc_limits(&facts);
-        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
-            end.facts = facts;
+        let (send, receive) = self.inproc_limits(Some(&facts));
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id)
+            && let Some(peer) = &mut end.peer
+        {
+            peer.facts = facts;
         }
         if let Some(pipe) = self.pipes.get_mut(id) {
             pipe.set_limits(send, receive);
@@ -193,7 +207,7 @@ impl Open {
         let network = (limit(self.options.sndhwm), limit(self.options.rcvhwm));
         for id in self.pipes.ids() {
             let limits = match self.behind.get(&id) {
-                Some(Behind::Network(link)) => {
+                Some(Behind::Network(link, _)) => {
                     link.set_receive_limit(network.1);
                     network
                 }
@@ -202,10 +216,11 @@ impl Open {
                         sndhwm: self.options.sndhwm,
                         rcvhwm: self.options.rcvhwm,
                         routing_id: Vec::new(),
-                        bound: true,
                     };
-                    end.peer.port().peer_limits(end.peer.pipe(), facts);
-                    self.inproc_limits(&end.facts)
+                    if let Some(InprocPeer { end, .. }) = &end.peer {
+                        end.port().peer_limits(end.pipe(), facts);
+                    }
+                    self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts))
                 }
                 None => continue,
             };
@@ -218,7 +233,7 @@ impl Open {
     }
 
     /// The peer of a pipe is gone. What it sent can still be read.
-    fn peer_ended(&mut self, id: PipeId) {
+    pub(super) fn peer_ended(&mut self, id: PipeId) {
         let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
@@ -261,7 +276,7 @@ impl Open {
     /// EAGAIN without pipes.
     pub(super) fn report_pipes(&mut self) -> Result<()> {
         let event = ZMQ_EVENT_PIPES_STATS as u64;
-        if !self.socket.monitor.wants(event) {
+        if !self.port.monitor.wants(event) {
             return Err(Error::INVAL);
         }
         if self.pipes.is_empty() {
@@ -270,13 +285,12 @@ impl Open {
         let uri = self.last_endpoint.clone();
         for pipe in self.pipes.iter_mut() {
             let (out, into) = pipe.queue_lengths();
-            self.socket.monitor.report(&Event {
+            self.port.monitor.report(&Event {
                 event,
                 values: vec![out, into],
                 local: uri.clone(),
                 remote: uri.clone(),
-                bound: true,
-            });
+                });
         }
         Ok(())
     }
