@@ -290,7 +290,8 @@ impl Open {
                 values: vec![out, into],
                 local: uri.clone(),
                 remote: uri.clone(),
-                });
+                bound: true,
+            });
         }
         Ok(())
     }
