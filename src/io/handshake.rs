@@ -393,3 +393,27 @@ fn metadata(stream: &Stream, established: Option<&Established>) -> Option<Arc<Me
     }
     Some(Arc::new(metadata))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Handler::{Optional, Required};
+
+    #[test]
+    fn when_the_handler_is_asked() {
+        let client = MechanismConfig::PlainClient { username: Vec::new(), password: Vec::new() };
+        // Without and with a domain; without and with its enforcement.
+        for (mechanism, expected) in [
+            (MechanismConfig::Null, [None, None, Some(Optional), Some(Required)]),
+            (client, [None; 4]),
+            (MechanismConfig::PlainServer, [Some(Required), None, Some(Required), Some(Required)]),
+        ] {
+            for (number, handler) in expected.into_iter().enumerate() {
+                let mut options = Options::new(ZMQ_DEALER);
+                options.zap_domain = if number & 2 != 0 { b"global".to_vec() } else { Vec::new() };
+                options.zap_enforce_domain = number & 1 != 0;
+                assert_eq!(zap_use(&mechanism, &options), handler, "{mechanism:?} {number}");
+            }
+        }
+    }
+}

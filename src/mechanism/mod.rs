@@ -77,10 +77,10 @@ impl HandshakeConfig {
     }
 }
 
-/// The body of ERROR with this ZAP status.
-fn error_command(status: u16) -> Vec<u8> {
+/// The body of ERROR, under this name, with this ZAP status.
+fn error_command(name: &[u8], status: u16) -> Vec<u8> {
     let reason = status.to_string();
-    let mut body = ERROR.to_vec();
+    let mut body = name.to_vec();
     body.push(u8::try_from(reason.len()).unwrap_or(u8::MAX));
     body.extend_from_slice(reason.as_bytes());
     body

@@ -68,7 +68,7 @@ impl Mechanism for Null {
                 self.local.encode(&mut body);
                 body
             }
-            Command::Error(status) => error_command(status),
+            Command::Error(status) => error_command(ERROR, status),
             Command::Ready | Command::Sent => return Ok(None),
         };
         self.to_send = Command::Sent;

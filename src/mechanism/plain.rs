@@ -12,6 +12,9 @@
 //!
 //! A server without anybody to ask lets nobody in.
 //!
+//! libzmq's PLAIN has another name for ERROR than the RFC: see [`LIBZMQ_ERROR`]. A server uses
+//! that one, a client knows both.
+//!
 //! RFC 24; commands as in RFC 23, ERROR as in RFC 37.
 
 #![forbid(unsafe_code)]
@@ -27,6 +30,10 @@ const HELLO: &[u8] = b"\x05HELLO";
 const WELCOME: &[u8] = b"\x07WELCOME";
 const INITIATE: &[u8] = b"\x08INITIATE";
 const READY: &[u8] = b"\x05READY";
+/// ERROR as libzmq writes and expects it: its source says `"\x05ERROR"`, which in C is the byte 5E
+/// and `RROR`. Told by the proper name, a client of libzmq would take a refusal for a breach of
+/// the protocol, and not report it as `ZMQ_EVENT_HANDSHAKE_FAILED_AUTH`.
+const LIBZMQ_ERROR: &[u8] = b"\x5eRROR";
 
 /// The client's part of one handshake.
 #[derive(Debug)]
@@ -75,7 +82,9 @@ impl PlainClient {
                 },
                 _ => Err(unexpected.into()),
             }
-        } else if let Some(data) = body.strip_prefix(ERROR) {
+        } else if let Some(data) =
+            body.strip_prefix(LIBZMQ_ERROR).or_else(|| body.strip_prefix(ERROR))
+        {
             match state {
                 ClientState::ExpectWelcome | ClientState::ExpectReady => {
                     Err(handle_error_command(data))
@@ -226,7 +235,9 @@ impl Mechanism for PlainServer {
                 self.local.encode(&mut body);
                 (body, ServerState::Ready(peer))
             }
-            ServerState::Refused(status) => (error_command(status), ServerState::Failed),
+            ServerState::Refused(status) => {
+                (error_command(LIBZMQ_ERROR, status), ServerState::Failed)
+            }
             other => {
                 self.state = other;
                 return Ok(None);
