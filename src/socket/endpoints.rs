@@ -6,7 +6,7 @@ use super::open::{Behind, Open};
 use crate::abi::*;
 use crate::ctx::inproc::Side;
 use crate::endpoint::{
-    self, BindEndpoint, ConnectEndpoint, IpcAddress, Role, Transport, tcp_endpoint,
+    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, tcp_endpoint,
 };
 use crate::engine::Link;
 use crate::errno::{Error, Result};
@@ -288,6 +288,7 @@ fn resolved_keys(address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
         }));
     }
     if let Ok(BindEndpoint::Tcp(bind)) = BindEndpoint::parse(Transport::Tcp, address)
+        && bind.host != Host::Any
         && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
     {
         keys.push(

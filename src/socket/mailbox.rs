@@ -147,10 +147,9 @@ impl SocketPort for Port {
         if !self.is_current() || core.is_none() {
             return true;
         }
-        if self.socket.has_waiters() {
-            return false;
-        }
-        if let Some(set) = self.socket.read_set() {
+        if let Some(set) = self.socket.read_set()
+            && !set.has_sleepers()
+        {
             set.release();
         }
         true

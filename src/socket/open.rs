@@ -355,12 +355,19 @@ impl Open {
         }
     }
 
+    /// Ends a wait: keeps the claim for the next call in lively traffic, unless other threads sleep
+    /// on this socket; then, and in sparse traffic, the I/O thread is to read.
+    pub fn settle_claim(&mut self, lively: bool) {
+        if !self.is_claimed() {
+            return;
+        }
+        if lively && !self.socket.has_waiters() { self.keep_claim() } else { self.release() }
+    }
+
     /// Keeps the claim for the next call.
     #[inline]
-    pub fn keep_claim(&self) {
-        if let Some(set) = &self.read_set
-            && set.is_claimed()
-        {
+    fn keep_claim(&self) {
+        if let Some(set) = &self.read_set {
             set.keep();
         }
     }
@@ -379,6 +386,10 @@ impl Open {
         self.activated = activated;
         if found {
             self.process_mail();
+            if self.socket.has_waiters() {
+                // What was read may be what another thread sleeps for.
+                self.socket.notify();
+            }
         }
         found
     }

@@ -209,6 +209,7 @@ impl Waiting {
         if self.socket.has_mail() || self.socket.is_terminated() {
             return Ok(());
         }
+        let mut sleeper = None;
         let mut fds = [
             libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 },
             libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 },
@@ -220,10 +221,12 @@ impl Waiting {
                 return Ok(());
             }
             fds[1].fd = set.fd();
+            sleeper = Some(set.sleeper());
         }
         let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest))?;
-        Ok(())
+        let result = parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest));
+        drop(sleeper);
+        result.map(|_| ())
     }
 
     fn is_over(&self) -> bool {
@@ -231,10 +234,8 @@ impl Waiting {
     }
 
     fn finish(&self, core: &mut Guard, result: Result<()>) -> Result<()> {
-        if let Some(open) = core.as_mut()
-            && open.is_claimed()
-        {
-            if self.slept || result.is_err() { open.release() } else { open.keep_claim() }
+        if let Some(open) = core.as_mut() {
+            open.settle_claim(!self.slept && result.is_ok());
         }
         result
     }

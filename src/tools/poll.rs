@@ -240,6 +240,7 @@ impl Wait {
         sockets: &[&'static Socket],
         parker: &Arc<Parker>,
     ) -> Result<()> {
+        let mut sleepers = Vec::new();
         let mut fds = vec![libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 }];
         for socket in sockets {
             if socket.has_mail() || socket.is_terminated() {
@@ -254,6 +255,7 @@ impl Wait {
                     return Ok(());
                 }
                 fds.push(libc::pollfd { fd: set.fd(), events: libc::POLLIN, revents: 0 });
+                sleepers.push(set.sleeper());
             }
         }
         for item in items {
@@ -273,10 +275,8 @@ impl Wait {
     /// Keeps the claims in lively traffic, gives them back otherwise.
     fn leave(&self, found: bool) {
         for socket in &self.sockets {
-            if let Some(open) = socket.lock().as_mut()
-                && open.is_claimed()
-            {
-                if self.slept || !found { open.release() } else { open.keep_claim() }
+            if let Some(open) = socket.lock().as_mut() {
+                open.settle_claim(found && !self.slept);
             }
         }
     }
