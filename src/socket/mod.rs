@@ -11,12 +11,14 @@ pub mod api;
 mod endpoints;
 mod mailbox;
 mod monitor;
+mod named;
 mod open;
 mod options;
 mod parker;
 mod pool;
 mod wait;
 
+pub use named::NamedSocket;
 pub use open::Open;
 pub use parker::Parker;
 pub use wait::{Interest, SpinGauge, Waiting};

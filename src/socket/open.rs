@@ -298,15 +298,17 @@ impl Open {
 
     // Sending and receiving, without waiting.
 
+    /// See [`Pattern::send`].
     #[inline]
-    pub(super) fn try_send(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
+    pub fn try_send(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
         let result = self.pattern.send(&mut self.pipes, body, more);
         self.sweep();
         result
     }
 
+    /// See [`Pattern::receive`].
     #[inline]
-    pub(super) fn try_receive(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub fn try_receive(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let result = self.pattern.receive(&mut self.pipes, sink);
         self.sweep();
         if result.is_ok() {
@@ -317,14 +319,27 @@ impl Open {
 
     /// ZMQ_POLLIN and ZMQ_POLLOUT as they are now.
     pub fn readiness(&mut self) -> (bool, bool) {
+        (self.can_receive(), self.can_send())
+    }
+
+    /// ZMQ_POLLIN as it is now.
+    pub fn can_receive(&mut self) -> bool {
         self.process_mail();
         let mut input = self.pattern.can_receive(&mut self.pipes);
         if !input && self.read_claimed() {
             input = self.pattern.can_receive(&mut self.pipes);
         }
+        self.sweep();
+        input
+    }
+
+    /// ZMQ_POLLOUT as it is now.
+    #[inline]
+    pub fn can_send(&mut self) -> bool {
+        self.process_mail();
         let output = self.pattern.can_send(&mut self.pipes);
         self.sweep();
-        (input, output)
+        output
     }
 
     // The claim on the connections.
