@@ -130,9 +130,7 @@ pub fn send_bytes(handle: Handle, bytes: &[u8], flags: i32) -> Result<usize> {
 pub fn send_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
     let length = message.len();
     send(handle, &mut Body::Message(message), flags)?;
-    if !message.is_empty() || message.by_reference() {
-        drop(message.take());
-    }
+    message.reset();
     Ok(length)
 }
 
@@ -173,10 +171,14 @@ pub fn recv_bytes(handle: Handle, buffer: &mut [u8], flags: i32) -> Result<usize
 /// zmq_msg_recv(3): the message's former content is dropped in any case. Returns the part's length.
 #[inline]
 pub fn recv_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
-    drop(message.take());
     let mut sink = Sink::Message(message);
-    receive(handle, &mut sink, flags)?;
-    Ok(sink.len())
+    match receive(handle, &mut sink, flags) {
+        Ok(()) => Ok(sink.len()),
+        Err(error) => {
+            sink.clear();
+            Err(error)
+        }
+    }
 }
 
 #[inline]
@@ -204,6 +206,7 @@ fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
         return Err(Error::AGAIN);
     }
     open.found_something();
+    sink.clear();
     wait(socket, &mut core, timeout, Interest::Input, |open| open.try_receive(sink))
 }
 
