@@ -243,7 +243,8 @@ struct event {
     char address[256];
 };
 
-// Starts a monitor on the socket; returns the PAIR socket its events arrive at.
+// Starts a monitor on the socket; returns the PAIR socket its events arrive at. Close it before the
+// socket it watches.
 #define MONITOR(socket, events) (HERE(), monitor(socket, events))
 #define NEXT_EVENT(mon) (HERE(), next_event(mon))
 // The next event is this one / skips others until this one.
@@ -278,6 +279,8 @@ void raw_read(int fd, void *data, size_t size);
 void raw_expect(int fd, const void *expected, size_t size);
 // The peer closes, or resets, after whatever it still had to say.
 void raw_expect_closed(int fd);
+// Looks, without waiting, whether something can be read.
+bool raw_readable(int fd);
 // Looks, without waiting, whether the peer has closed; reads what it said before.
 bool raw_closed(int fd);
 void raw_expect_silent(int fd);

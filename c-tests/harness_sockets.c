@@ -12,6 +12,7 @@ enum { MAX_TRACKED = 4096 };
 
 static void *own_context;
 static void *tracked[MAX_TRACKED];
+static void *watched[MAX_TRACKED]; // by the monitor socket at the same place
 static size_t tracked_count;
 // Only for the tables above: sockets of one test may be opened in several threads.
 static pthread_mutex_t tables = PTHREAD_MUTEX_INITIALIZER;
@@ -52,20 +53,38 @@ void *new_socket(void *ctx, int type) {
     pthread_mutex_lock(&tables);
     if (tracked_count == MAX_TRACKED)
         fail("too many sockets");
+    watched[tracked_count] = NULL;
     tracked[tracked_count++] = socket;
     pthread_mutex_unlock(&tables);
     return socket;
 }
 
-void close_socket(void *socket) {
-    pthread_mutex_lock(&tables);
+// The caller holds the tables. tracked_count when it is not there.
+static size_t place_of(const void *socket) {
     size_t i = 0;
     while (i < tracked_count && tracked[i] != socket)
         i++;
-    if (i == tracked_count)
+    return i;
+}
+
+void close_socket(void *socket) {
+    pthread_mutex_lock(&tables);
+    size_t place = place_of(socket);
+    if (place == tracked_count)
         fail("this socket was not opened with NEW_SOCKET, or is closed already");
-    tracked[i] = tracked[--tracked_count];
+    void *source = watched[place];
+    if (source && place_of(source) == tracked_count)
+        source = NULL;
+    tracked_count--;
+    tracked[place] = tracked[tracked_count];
+    watched[place] = watched[tracked_count];
+    for (size_t i = 0; i < tracked_count; i++)
+        if (watched[i] == socket)
+            watched[i] = NULL;
     pthread_mutex_unlock(&tables);
+    // libzmq's threads wait for ever to tell a monitor whose reader has gone.
+    if (source)
+        zmq_socket_monitor(source, NULL, 0);
     check_ok(zmq_close(socket), "zmq_close");
 }
 
@@ -286,6 +305,9 @@ void *monitor(void *socket, int events) {
         fail("zmq_socket_monitor failed: %s", zmq_strerror(zmq_errno()));
     void *mon = new_socket(context(), ZMQ_PAIR);
     connect_address(mon, address);
+    pthread_mutex_lock(&tables);
+    watched[place_of(mon)] = socket;
+    pthread_mutex_unlock(&tables);
     return mon;
 }
 

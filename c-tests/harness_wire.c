@@ -107,6 +107,8 @@ void raw_expect_closed(int fd) {
     }
 }
 
+bool raw_readable(int fd) { return readable(fd, 0); }
+
 bool raw_closed(int fd) {
     char rest[4096];
     ssize_t got;

@@ -32,8 +32,8 @@ pub trait InprocPort: SocketPort {
     /// A pipe to a peer that has connected.
     fn attach_inproc(&self, pipe: Pipe, end: InprocEnd);
 
-    /// The name a pending pipe waits for has been bound by `peer`.
-    fn bound(&self, own: &Arc<End>, peer: PeerFacts);
+    /// The name that the pipe of `own` waits for has been bound by `peer`.
+    fn bound(&self, own: &Arc<End>, peer: InprocPeer);
 
     /// The peer's high-water marks have changed.
     fn peer_limits(&self, pipe: PipeId, peer: PeerFacts);
@@ -109,7 +109,13 @@ impl Peer for End {
 pub struct InprocEnd {
     /// This side's own end, which the peer writes to.
     pub own: Arc<End>,
-    pub peer: Arc<End>,
+    /// `None` until the name is bound.
+    pub peer: Option<InprocPeer>,
+}
+
+/// The other end of an inproc pipe.
+pub struct InprocPeer {
+    pub end: Arc<End>,
     pub facts: PeerFacts,
 }
 
@@ -190,9 +196,11 @@ impl Registry {
                 combined_limit(side.sndhwm, connecter_side.rcvhwm),
                 combined_limit(connecter_side.sndhwm, side.rcvhwm),
             );
-            connecter_side.port.bound(&connecter, PeerFacts::of(&side, &connecter_side));
-            let own = InprocEnd { own: end, peer: connecter, facts };
-            side.port.attach_inproc(pipe, own);
+            let binder_facts = PeerFacts::of(&side, &connecter_side);
+            let binder = InprocPeer { end: end.clone(), facts: binder_facts };
+            connecter_side.port.bound(&connecter, binder);
+            let peer = Some(InprocPeer { end: connecter, facts });
+            side.port.attach_inproc(pipe, InprocEnd { own: end, peer });
         }
         names.bound.insert(name.to_vec(), side);
         Ok(())
@@ -254,19 +262,19 @@ impl Registry {
             let other_facts = PeerFacts::of(&side, &binder_side);
             pipe.routing_id = facts.routing_id.clone();
             other.routing_id = other_facts.routing_id.clone();
-            let other_end = InprocEnd { own: peer.clone(), peer: own.clone(), facts: other_facts };
+            let connecter = InprocPeer { end: own.clone(), facts: other_facts };
+            let other_end = InprocEnd { own: peer.clone(), peer: Some(connecter) };
             binder_side.port.attach_inproc(other, other_end);
-            return Ok((pipe, InprocEnd { own, peer, facts }));
+            return Ok((pipe, InprocEnd { own, peer: Some(InprocPeer { end: peer, facts }) }));
         }
         let binder = Arc::new(Unbound { end: Mutex::new(None) });
         let (mut pipe, mut other) =
             pair((binder.clone(), own.clone()), (limit(side.sndhwm), limit(side.rcvhwm)))?;
         conflate(&side, &mut pipe, &mut other);
         pipe.awaiting_identity = side.recv_routing_id;
-        let facts = PeerFacts { sndhwm: 0, rcvhwm: 0, routing_id: Vec::new() };
         let waiting = Pending { side, pipe: other, connecter: own.clone(), binder };
         names.pending.entry(name.to_vec()).or_default().push(waiting);
-        Ok((pipe, InprocEnd { peer: own.clone(), own, facts }))
+        Ok((pipe, InprocEnd { own, peer: None }))
     }
 }
 

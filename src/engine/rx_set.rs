@@ -20,7 +20,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The I/O thread's watch over the set.
@@ -47,6 +47,8 @@ pub struct RxSet {
     uses: AtomicU64,
     /// The I/O thread looks after the claim.
     ticking: AtomicBool,
+    /// Threads asleep on the set's descriptor.
+    sleepers: AtomicUsize,
 }
 
 struct Inner {
@@ -84,6 +86,7 @@ impl RxSet {
             watch,
             uses: AtomicU64::new(0),
             ticking: AtomicBool::new(false),
+            sleepers: AtomicUsize::new(0),
         })
     }
 
@@ -184,6 +187,17 @@ impl RxSet {
         self.read_ready(&mut |link| activated.push(link.pipe()))
     }
 
+    /// Counts a thread that sleeps on the set's descriptor, for as long as the result lives.
+    pub fn sleeper(self: &Arc<RxSet>) -> Sleeper {
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        Sleeper(self.clone())
+    }
+
+    /// True while a thread sleeps on the set's descriptor: the claim is in use.
+    pub fn has_sleepers(&self) -> bool {
+        self.sleepers.load(Ordering::SeqCst) > 0
+    }
+
     /// True when reading would find something that no edge will tell of again.
     pub fn has_ready(&self) -> bool {
         self.any_resumed.load(Ordering::Acquire) || !self.inner.lock().ready.is_empty()
@@ -241,6 +255,15 @@ impl RxSet {
             }
         }
         found
+    }
+}
+
+/// See [`RxSet::sleeper`].
+pub struct Sleeper(Arc<RxSet>);
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

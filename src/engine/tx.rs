@@ -108,9 +108,7 @@ impl Tx {
 
     /// Nothing is left to write.
     pub fn drained(&mut self) -> bool {
-        self.buffer.is_empty()
-            && self.sender.drained()
-            && !self.has_latest()
+        self.buffer.is_empty() && self.sender.drained() && !self.has_latest()
     }
 
     /// A conflating pipe has a message that was not taken.

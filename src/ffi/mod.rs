@@ -22,7 +22,6 @@
 pub mod context;
 pub mod general;
 pub mod message;
-mod pending;
 pub mod poll;
 pub mod proxy;
 pub mod security;

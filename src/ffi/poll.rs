@@ -19,7 +19,7 @@ pub unsafe extern "C" fn zmq_poll(
     timeout: c_long,
 ) -> c_int {
     // SAFETY: the module's contract on buffers.
-    entry(-1, || api::poll(unsafe { poll_items(items, nitems) }?, timeout))
+    entry(-1, || api::poll(unsafe { poll_items(items, nitems) }?, timeout, None))
 }
 
 /// The items of a poll.

@@ -4,8 +4,8 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use super::pending::proxy as api;
 use super::{non_null, status};
+use crate::tools::proxy;
 
 /// Forwards messages between two sockets until an error, and a copy to `capture` unless NULL.
 #[unsafe(no_mangle)]
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn zmq_proxy_steerable(
     capture: *mut c_void,
     control: *mut c_void,
 ) -> c_int {
-    status(|| api::proxy(non_null(frontend)?, non_null(backend)?, capture, control))
+    status(|| proxy::run(non_null(frontend)?, non_null(backend)?, capture, control))
 }
 
 /// Deprecated: zmq_proxy; the type means nothing.

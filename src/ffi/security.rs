@@ -17,9 +17,10 @@ pub unsafe extern "C" fn zmq_z85_encode(
     len: usize,
 ) -> *mut c_char {
     entry(ptr::null_mut(), || {
+        // A wrong length is EINVAL whatever the pointers are.
+        let text_len = z85::encoded_len(len)?;
         // SAFETY: the module's contract on buffers.
         let data = unsafe { bytes(data.cast(), len) }?;
-        let text_len = z85::encoded_len(len)?;
         // SAFETY: as above, of the size that the caller must provide.
         let text = unsafe { bytes_mut(dest.cast(), text_len + 1) }?;
         z85::encode(data, &mut text[..text_len])?;

@@ -36,13 +36,16 @@ impl Reactor {
         session.local = Vec::new();
         let Origin::Connected(to) = &session.origin else { return };
         match &**to {
-            ConnectTo::Ipc(address) => {
-                let result = ipc::connect(address);
-                match result {
-                    Ok(stream) => self.connected(id, stream),
-                    Err(error) => self.connect_failed(id, error),
-                }
-            }
+            ConnectTo::Ipc(address) => match ipc::open() {
+                Ok(stream) => match ipc::connect_stream(&stream, address) {
+                    Ok(()) => self.connected(id, stream),
+                    Err(error) => {
+                        session.state = State::Connecting(stream);
+                        self.connect_failed(id, error);
+                    }
+                },
+                Err(error) => self.connect_failed(id, error),
+            },
             ConnectTo::Tcp(address) => {
                 let handle = self.handle.clone();
                 let answer = self.resolver.resolve(

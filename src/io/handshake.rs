@@ -3,13 +3,13 @@
 //! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread.
 
 use super::reactor::{Reactor, Source, Timer};
-use super::session::{Session, State, network_pipe};
+use super::session::{Origin, Session, State, network_pipe};
 use crate::abi::*;
 use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::Metadata;
-use crate::options::Options;
+use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
 use crate::zmtp::error::HandshakeEvent;
@@ -36,7 +36,7 @@ impl Reactor {
             self.begin_traffic(id, stream, None, Vec::new());
             return;
         }
-        let Some(config) = handshake_config(&session.options, &stream) else {
+        let Some(config) = handshake_config(&session.options) else {
             self.end_session(id);
             return;
         };
@@ -148,7 +148,11 @@ impl Reactor {
             self.end_session(id);
             return;
         }
-        if version.is_none() && options.raw_notify {
+        let notify = match version {
+            None => options.raw_notify,
+            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
+        };
+        if notify {
             link.inject(0, b"");
         }
         if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
@@ -160,7 +164,7 @@ impl Reactor {
             Some(mut pipe) => {
                 pipe.routing_id = if options.recv_routing_id { routing_id } else { Vec::new() };
                 pipe.outgoing = again || self.is_outgoing(id);
-                port.attach(pipe, link.clone());
+                port.attach(pipe, link.clone(), self.endpoint_of(id));
             }
             None => port.connected(link.pipe(), routing_id, again),
         }
@@ -180,6 +184,14 @@ impl Reactor {
 
     fn is_outgoing(&self, id: u64) -> bool {
         self.sessions.get(&id).is_some_and(Session::is_connecting_side)
+    }
+
+    /// The number of the endpoint that a session belongs to.
+    fn endpoint_of(&self, id: u64) -> u64 {
+        match self.sessions.get(&id).map(|session| &session.origin) {
+            Some(Origin::Accepted(listener)) => *listener,
+            _ => id,
+        }
     }
 }
 
@@ -252,7 +264,11 @@ fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
     }
 }
 
-fn handshake_config(options: &Options, _stream: &Stream) -> Option<HandshakeConfig> {
+/// `None` for a mechanism this build does not have: such a socket talks to nobody.
+fn handshake_config(options: &Options) -> Option<HandshakeConfig> {
+    if options.mechanism != Mechanism::Null || !options.zap_domain.is_empty() {
+        return None;
+    }
     Some(HandshakeConfig {
         socket_type: SocketType::from_number(options.socket_type)?,
         routing_id: options.routing_id.clone(),

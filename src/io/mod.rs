@@ -40,8 +40,8 @@ pub struct Event {
 
 /// What an I/O thread tells a socket. None of these calls blocks.
 pub trait SocketPort: Owner {
-    /// A connection is ready for traffic and gets a pipe of its own.
-    fn attach(&self, pipe: Pipe, link: Arc<Link>);
+    /// A connection of this endpoint is ready for traffic and gets a pipe of its own.
+    fn attach(&self, pipe: Pipe, link: Arc<Link>, endpoint: u64);
 
     /// The connection behind a pipe made by `zmq_connect` is ready. `routing_id` is the peer's;
     /// `again`: it is not the first one.
@@ -59,6 +59,6 @@ pub trait SocketPort: Owner {
     /// Takes the claim back from a socket that does not use it. True: the claim is free.
     fn take_back(&self) -> bool;
 
-    /// Reports to the socket's monitor.
+    /// Reports to the socket's monitor, which is there until the last session and listener end.
     fn event(&self, event: Event);
 }

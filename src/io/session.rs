@@ -218,8 +218,15 @@ impl Reactor {
             State::Handshaking(handshaking) => handshaking.stream.is_connected_to_itself(),
             _ => false,
         };
-        let session = self.disconnect(id);
-        let Some(session) = session else { return };
+        let notify = match &session.state {
+            State::Traffic(_) if session.options.raw_socket => session.options.raw_notify,
+            State::Traffic(_) => session.options.router_notify & ZMQ_NOTIFY_DISCONNECT != 0,
+            _ => false,
+        };
+        let Some(session) = self.disconnect(id) else { return };
+        if notify && let Some(link) = &session.link {
+            link.inject(0, b"");
+        }
         let connecting = session.is_connecting_side();
         let again = connecting && (class != FailureClass::Protocol || self_connected);
         if !again {
@@ -253,7 +260,6 @@ impl Reactor {
         session.heartbeat = None;
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
-        let raw_notify = session.options.raw_socket && session.options.raw_notify;
         match state {
             State::Connecting(stream) => self.deregister(stream.fd()),
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
@@ -266,9 +272,6 @@ impl Reactor {
                         set.remove(&link, stream.fd());
                     }
                     link.detach();
-                    if raw_notify {
-                        link.inject(0, b"");
-                    }
                 }
             }
             State::Idle | State::Resolving => {}
@@ -470,6 +473,11 @@ impl Reactor {
         self.timers.cancel(session.linger_timer.take());
         let waiting = session.link.as_ref().is_some_and(|link| link.has_waiting());
         if !waiting || linger == 0 {
+            let stopped = session.options.reconnect_stop & ZMQ_RECONNECT_STOP_AFTER_DISCONNECT != 0;
+            if stopped && session.is_connecting_side() && matches!(session.state, State::Idle) {
+                // The attempt that is due will not be made.
+                session.event(ZMQ_EVENT_CLOSED, u64::from(u32::MAX));
+            }
             self.end_session(id);
             return;
         }

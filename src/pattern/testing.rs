@@ -46,6 +46,10 @@ impl Peer for Notes {
         }
     }
 
+    fn replaced(&self) {
+        self.wake.store(true, Ordering::Relaxed);
+    }
+
     fn credit(&self) {
         self.credit.store(true, Ordering::Relaxed);
     }
@@ -297,8 +301,6 @@ impl Bench {
                 self.pattern.read_activated(&mut self.pipes, id);
             }
             if tells.credit.swap(false, Ordering::Relaxed) {
-                // A conflating pipe tells of its message this way.
-                self.pattern.read_activated(&mut self.pipes, id);
                 self.pattern.write_activated(&mut self.pipes, id);
             }
         }

@@ -30,11 +30,13 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         return Err(Error::TERM);
     }
     let pattern = pattern::new(socket_type).ok_or(Error::INVAL)?;
+    // The first socket starts the I/O threads, with the context's options as they are then.
+    context.io_handles()?;
     let options = context.options().socket_options(socket_type);
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
     let generation = socket.begin_generation();
-    let port = Arc::new(Port { socket, generation, id });
+    let port = Arc::new(Port { socket, generation, id, monitor: Arc::default() });
     socket.terminated.store(false, Ordering::Release);
     let handle = context
         .join(id, port.clone())
@@ -61,7 +63,6 @@ pub fn close(handle: Handle) -> Result<()> {
     if !handles::close(Kind::Socket, handle) {
         return Err(Error::NOTSOCK);
     }
-    socket.monitor.stop();
     let open = socket.lock().take().ok_or(Error::NOTSOCK)?;
     let number = open.number;
     open.close();
@@ -149,9 +150,8 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     }
     let timeout = if flags & ZMQ_DONTWAIT != 0 { 0 } else { open.options.sndtimeo };
     if result == Err(Error::AGAIN) && timeout != 0 {
-        result = wait(socket, &mut core, timeout, Interest::Output, |open| {
-            open.try_send(body, more)
-        });
+        result =
+            wait(socket, &mut core, timeout, Interest::Output, |open| open.try_send(body, more));
     }
     match result {
         // The peer went in the middle of the message: what is left of it goes nowhere, which

@@ -6,8 +6,9 @@ use super::open::{Behind, Open};
 use crate::abi::*;
 use crate::ctx::inproc::Side;
 use crate::endpoint::{
-    self, BindEndpoint, ConnectEndpoint, IpcAddress, Role, Transport, tcp_endpoint,
+    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, tcp_endpoint,
 };
+use crate::engine::Link;
 use crate::errno::{Error, Result};
 use crate::io::{
     Command, ConnectSpec, ConnectTo, Event, IoHandle, ListenSpec, network_pipe, next_id,
@@ -76,6 +77,9 @@ impl Open {
         transport.compatible(self.options.socket_type, Role::Bind)?;
         if transport == Transport::Inproc {
             self.context.inproc.bind(address, self.inproc_side())?;
+            // Whoever has waited for the name is attached now, not with the next call: a SUB has
+            // to tell a PUB its subscriptions even if the caller does nothing more.
+            self.process_mail();
             self.endpoints.add(uri.to_vec(), What::InprocBound);
             self.last_endpoint = uri.to_vec();
             return Ok(());
@@ -102,7 +106,7 @@ impl Open {
             listener,
             options,
             port: self.port.clone(),
-            lease: self.context.lease(),
+            lease: self.lease.clone(),
         })));
         self.endpoints.add(local.clone(), What::Remote { id, home, connecting: false });
         self.last_endpoint = local;
@@ -147,7 +151,7 @@ impl Open {
             self.give_routing_id(&mut pipe);
             pipe.outgoing = true;
             link = Some(new_link.clone());
-            self.attach(pipe, Behind::Network(new_link));
+            self.attach(pipe, Behind::Network(new_link, id));
         }
         home.add_load(1);
         home.post(Command::Connect(Box::new(ConnectSpec {
@@ -157,7 +161,7 @@ impl Open {
             endpoint: uri.to_vec(),
             options,
             port: self.port.clone(),
-            lease: self.context.lease(),
+            lease: self.lease.clone(),
             link,
         })));
         self.endpoints.add(uri.to_vec(), What::Remote { id, home, connecting: true });
@@ -189,8 +193,15 @@ impl Open {
                 What::InprocConnected(pipe) => self.detach(pipe),
                 What::Remote { id, home, connecting } => {
                     home.post(Command::CloseEndpoint { endpoint: id, linger });
-                    if connecting {
-                        self.detach_session(id);
+                    for (pipe, link) in self.pipes_of(id) {
+                        if connecting {
+                            self.detach(pipe);
+                        } else {
+                            // What was received can still be read; nothing more comes from now
+                            // on, though the I/O thread may still be sending the rest.
+                            link.close_inbound();
+                            self.peer_ended(pipe);
+                        }
                     }
                 }
             }
@@ -198,15 +209,13 @@ impl Open {
         Ok(())
     }
 
-    /// Detaches the pipe of a session, if it has one.
-    fn detach_session(&mut self, session: u64) {
-        let pipe = self.behind.iter().find_map(|(pipe, behind)| match behind {
-            Behind::Network(link) if link.session() == session => Some(*pipe),
+    /// The pipes of an endpoint's connections, and the links behind them.
+    fn pipes_of(&self, endpoint: u64) -> Vec<(PipeId, Arc<Link>)> {
+        let links = self.behind.iter().filter_map(|(pipe, behind)| match behind {
+            Behind::Network(link, of) if *of == endpoint => Some((*pipe, link.clone())),
             _ => None,
         });
-        if let Some(pipe) = pipe {
-            self.detach(pipe);
-        }
+        links.collect()
     }
 
     /// ZMQ_CONNECT_ROUTING_ID names a peer that is there already: EADDRINUSE.
@@ -240,7 +249,7 @@ impl Open {
     }
 
     fn event(&self, event: i32, value: u64, local: Vec<u8>) {
-        self.socket.monitor.report(&Event {
+        self.port.monitor.report(&Event {
             event: event as u64,
             values: vec![value],
             local,
@@ -279,6 +288,7 @@ fn resolved_keys(address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
         }));
     }
     if let Ok(BindEndpoint::Tcp(bind)) = BindEndpoint::parse(Transport::Tcp, address)
+        && bind.host != Host::Any
         && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
     {
         keys.push(

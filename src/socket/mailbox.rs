@@ -3,8 +3,9 @@
 //! What other threads tell a socket.
 
 use super::Socket;
+use super::monitor::MonitorSlot;
 use crate::ctx::Member;
-use crate::ctx::inproc::{End, InprocEnd, InprocPort, PeerFacts};
+use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
 use crate::engine::{Link, Owner, RxSet};
 use crate::io::{Event, IoHandle, SocketPort};
 use crate::pipe::{Pipe, PipeId};
@@ -15,10 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Mail {
     Readable(PipeId),
     Writable(PipeId),
-    Attach(Box<Pipe>, Arc<Link>),
+    Attach { pipe: Box<Pipe>, link: Arc<Link>, endpoint: u64 },
     AttachInproc(Box<Pipe>, InprocEnd),
     Connected { pipe: PipeId, routing_id: Vec<u8>, again: bool },
-    Bound(Arc<End>, PeerFacts),
+    Bound(Arc<End>, InprocPeer),
     PeerLimits(PipeId, PeerFacts),
     Ended(PipeId),
     EndpointGone(u64),
@@ -74,10 +75,13 @@ impl Socket {
 }
 
 /// A socket as I/O threads and inproc peers see it. It may be closed; then nothing happens.
+#[derive(Clone)]
 pub struct Port {
     pub socket: &'static Socket,
     pub generation: u32,
     pub id: u64,
+    /// Outlives the socket: its last sessions report to it.
+    pub monitor: Arc<MonitorSlot>,
 }
 
 impl Port {
@@ -95,7 +99,7 @@ impl Port {
 /// Closes what a socket that is closed can no longer take.
 pub fn reject(mail: Mail) {
     match mail {
-        Mail::Attach(mut pipe, _) | Mail::AttachInproc(mut pipe, _) => pipe.close(),
+        Mail::Attach { mut pipe, .. } | Mail::AttachInproc(mut pipe, _) => pipe.close(),
         _ => {}
     }
 }
@@ -111,8 +115,8 @@ impl Owner for Port {
 }
 
 impl SocketPort for Port {
-    fn attach(&self, pipe: Pipe, link: Arc<Link>) {
-        self.post(Mail::Attach(Box::new(pipe), link));
+    fn attach(&self, pipe: Pipe, link: Arc<Link>, endpoint: u64) {
+        self.post(Mail::Attach { pipe: Box::new(pipe), link, endpoint });
     }
 
     fn connected(&self, pipe: PipeId, routing_id: Vec<u8>, again: bool) {
@@ -133,9 +137,7 @@ impl SocketPort for Port {
             return None;
         }
         if set.is_none() {
-            let port =
-                Arc::new(Port { socket: self.socket, generation: self.generation, id: self.id });
-            *set = home.read_set(port).ok();
+            *set = home.read_set(Arc::new(self.clone())).ok();
         }
         set.clone()
     }
@@ -145,19 +147,16 @@ impl SocketPort for Port {
         if !self.is_current() || core.is_none() {
             return true;
         }
-        if self.socket.has_waiters() {
-            return false;
-        }
-        if let Some(set) = self.socket.read_set() {
+        if let Some(set) = self.socket.read_set()
+            && !set.has_sleepers()
+        {
             set.release();
         }
         true
     }
 
     fn event(&self, event: Event) {
-        if self.is_current() {
-            self.socket.monitor.report(&event);
-        }
+        self.monitor.report(&event);
     }
 }
 
@@ -166,7 +165,7 @@ impl InprocPort for Port {
         self.post(Mail::AttachInproc(Box::new(pipe), end));
     }
 
-    fn bound(&self, own: &Arc<End>, peer: PeerFacts) {
+    fn bound(&self, own: &Arc<End>, peer: InprocPeer) {
         self.post(Mail::Bound(own.clone(), peer));
     }
 

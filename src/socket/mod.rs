@@ -11,12 +11,14 @@ pub mod api;
 mod endpoints;
 mod mailbox;
 mod monitor;
+mod named;
 mod open;
 mod options;
 mod parker;
 mod pool;
 mod wait;
 
+pub use named::NamedSocket;
 pub use open::Open;
 pub use parker::Parker;
 pub use wait::{Interest, SpinGauge, Waiting};
@@ -44,7 +46,6 @@ pub struct Socket {
     signal: Mutex<Option<Arc<EventFd>>>,
     has_signal: AtomicBool,
     read_set: Mutex<Option<Arc<RxSet>>>,
-    monitor: monitor::MonitorSlot,
 }
 
 /// A socket that is known to be open, with its lock held.
@@ -62,7 +63,6 @@ impl Socket {
             signal: Mutex::new(None),
             has_signal: AtomicBool::new(false),
             read_set: Mutex::new(None),
-            monitor: monitor::MonitorSlot::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{Socket, api};
 use crate::abi::*;
 use crate::endpoint::{self, Transport};
 use crate::errno::{Error, Result};
-use crate::io::Event;
+use crate::io::{Event, Lease};
 use crate::pipe::Body;
 use parking_lot::Mutex;
 use std::ffi::c_void;
@@ -27,6 +27,26 @@ pub struct MonitorSlot {
     /// The events asked for; 0 without a monitor.
     events: AtomicU64,
     dropped: AtomicU64,
+}
+
+/// The monitor stops when the last copy of this goes: after the socket, its sessions and its
+/// listeners.
+pub struct MonitorLease {
+    monitor: Arc<MonitorSlot>,
+    /// Goes after the monitor's own socket was closed.
+    _context: Lease,
+}
+
+impl MonitorLease {
+    pub fn new(monitor: Arc<MonitorSlot>, context: Lease) -> MonitorLease {
+        MonitorLease { monitor, _context: context }
+    }
+}
+
+impl Drop for MonitorLease {
+    fn drop(&mut self) {
+        self.monitor.stop();
+    }
 }
 
 struct Monitor {
@@ -131,17 +151,18 @@ pub fn monitor(
     socket_type: i32,
 ) -> Result<()> {
     let socket = Socket::lookup(handle)?;
-    let context = {
+    // With the lease a monitor that is started while the socket is being closed stops, too.
+    let (context, slot, _lease) = {
         let core = socket.lock();
         let open = core.as_ref().ok_or(Error::NOTSOCK)?;
         open.check_terminated()?;
-        open.context.clone()
+        (open.context.clone(), open.port.monitor.clone(), open.lease.clone())
     };
     if version == ZMQ_CURRENT_EVENT_VERSION && events >> 16 != 0 {
         return Err(Error::INVAL);
     }
     let Some(endpoint) = endpoint else {
-        socket.monitor.stop();
+        slot.stop();
         return Ok(());
     };
     let (transport, _) = endpoint::split(endpoint)?;
@@ -151,7 +172,7 @@ pub fn monitor(
     if !matches!(version, ZMQ_CURRENT_EVENT_VERSION | ZMQ_CURRENT_EVENT_VERSION_DRAFT) {
         return Err(Error::INVAL);
     }
-    socket.monitor.stop();
+    slot.stop();
     if !matches!(socket_type, ZMQ_PAIR | ZMQ_PUB | ZMQ_PUSH) {
         return Err(Error::INVAL);
     }
@@ -163,6 +184,6 @@ pub fn monitor(
         let _ = api::close(own);
         return Err(error);
     }
-    socket.monitor.start(Monitor { handle: Handle(own as usize), version }, events);
+    slot.start(Monitor { handle: Handle(own as usize), version }, events);
     Ok(())
 }

@@ -4,14 +4,15 @@
 
 use super::endpoints::Endpoints;
 use super::mailbox::{Mail, Port};
+use super::monitor::MonitorLease;
 use super::wait::SpinGauge;
 use super::{Socket, mailbox};
 use crate::abi::*;
 use crate::ctx::Context;
-use crate::ctx::inproc::{InprocEnd, PeerFacts, combined_limit};
+use crate::ctx::inproc::{InprocEnd, InprocPeer, PeerFacts, combined_limit};
 use crate::engine::{Link, RxSet};
 use crate::errno::{Error, Result};
-use crate::io::{Event, limit};
+use crate::io::{Event, Lease, limit};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
@@ -23,7 +24,8 @@ const IDLE_CALLS: u32 = 16;
 
 /// What stands behind a pipe.
 pub(super) enum Behind {
-    Network(Arc<Link>),
+    /// And the number of the endpoint.
+    Network(Arc<Link>, u64),
     Inproc(InprocEnd),
 }
 
@@ -46,6 +48,9 @@ pub struct Open {
     pub(super) spin: SpinGauge,
     /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
     pub(super) connect_routing_id: Option<Vec<u8>>,
+    /// Held by every session and listener, too: while anybody has it the monitor listens and the
+    /// context cannot end.
+    pub(super) lease: Lease,
     /// Which memory of the pool this is.
     pub(super) number: usize,
     idle_calls: u32,
@@ -61,8 +66,10 @@ impl Open {
         pattern: Box<dyn Pattern>,
         number: usize,
     ) -> Open {
+        let lease = Arc::new(MonitorLease::new(port.monitor.clone(), context.lease()));
         Open {
             socket,
+            lease,
             context,
             port,
             options,
@@ -111,8 +118,8 @@ impl Open {
                         self.pattern.write_activated(&mut self.pipes, pipe);
                     }
                 }
-                Mail::Attach(pipe, link) => {
-                    self.attach(*pipe, Behind::Network(link));
+                Mail::Attach { pipe, link, endpoint } => {
+                    self.attach(*pipe, Behind::Network(link, endpoint));
                 }
                 Mail::AttachInproc(pipe, end) => {
                     self.attach(*pipe, Behind::Inproc(end));
@@ -125,7 +132,7 @@ impl Open {
                         self.pattern.identified(&mut self.pipes, pipe, &routing_id);
                     }
                 }
-                Mail::Bound(own, facts) => self.bound(own.pipe(), facts),
+                Mail::Bound(own, peer) => self.bound(own.pipe(), peer),
                 Mail::PeerLimits(pipe, facts) => self.peer_limits(pipe, facts),
                 Mail::Ended(pipe) => self.peer_ended(pipe),
                 Mail::EndpointGone(endpoint) => self.endpoints.remove(endpoint),
@@ -143,13 +150,13 @@ impl Open {
     /// Adds a pipe to the socket.
     pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
         let (send, receive) = match &behind {
-            Behind::Network(_) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
-            Behind::Inproc(end) => self.inproc_limits(&end.facts),
+            Behind::Network(..) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
+            Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
         };
         pipe.set_limits(send, receive);
         let id = self.pipes.insert(pipe);
         match &behind {
-            Behind::Network(link) => link.set_pipe(id),
+            Behind::Network(link, _) => link.set_pipe(id),
             Behind::Inproc(end) => end.own.set_pipe(id),
         }
         self.behind.insert(id, behind);
@@ -158,15 +165,23 @@ impl Open {
         id
     }
 
-    fn inproc_limits(&self, facts: &PeerFacts) -> (u64, u64) {
-        (
-            combined_limit(self.options.sndhwm, facts.rcvhwm),
-            combined_limit(facts.sndhwm, self.options.rcvhwm),
-        )
+    /// Both sides' high-water marks together; this side's alone until there is a peer.
+    fn inproc_limits(&self, facts: Option<&PeerFacts>) -> (u64, u64) {
+        let (send, receive) = (self.options.sndhwm, self.options.rcvhwm);
+        match facts {
+            Some(facts) => {
+                (combined_limit(send, facts.rcvhwm), combined_limit(facts.sndhwm, receive))
+            }
+            None => (limit(send), limit(receive)),
+        }
     }
 
     /// The name an inproc pipe has waited for is bound now.
-    fn bound(&mut self, id: PipeId, facts: PeerFacts) {
+    fn bound(&mut self, id: PipeId, peer: InprocPeer) {
+        let facts = peer.facts.clone();
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
+            end.peer = Some(peer);
+        }
         let routing_id = facts.routing_id.clone();
         self.peer_limits(id, facts);
         if self.pipes.get(id).is_some() {
@@ -175,9 +190,11 @@ impl Open {
     }
 
     fn peer_limits(&mut self, id: PipeId, facts: PeerFacts) {
-        let (send, receive) = self.inproc_limits(&facts);
-        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id) {
-            end.facts = facts;
+        let (send, receive) = self.inproc_limits(Some(&facts));
+        if let Some(Behind::Inproc(end)) = self.behind.get_mut(&id)
+            && let Some(peer) = &mut end.peer
+        {
+            peer.facts = facts;
         }
         if let Some(pipe) = self.pipes.get_mut(id) {
             pipe.set_limits(send, receive);
@@ -190,7 +207,7 @@ impl Open {
         let network = (limit(self.options.sndhwm), limit(self.options.rcvhwm));
         for id in self.pipes.ids() {
             let limits = match self.behind.get(&id) {
-                Some(Behind::Network(link)) => {
+                Some(Behind::Network(link, _)) => {
                     link.set_receive_limit(network.1);
                     network
                 }
@@ -200,8 +217,10 @@ impl Open {
                         rcvhwm: self.options.rcvhwm,
                         routing_id: Vec::new(),
                     };
-                    end.peer.port().peer_limits(end.peer.pipe(), facts);
-                    self.inproc_limits(&end.facts)
+                    if let Some(InprocPeer { end, .. }) = &end.peer {
+                        end.port().peer_limits(end.pipe(), facts);
+                    }
+                    self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts))
                 }
                 None => continue,
             };
@@ -214,7 +233,7 @@ impl Open {
     }
 
     /// The peer of a pipe is gone. What it sent can still be read.
-    fn peer_ended(&mut self, id: PipeId) {
+    pub(super) fn peer_ended(&mut self, id: PipeId) {
         let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
@@ -257,7 +276,7 @@ impl Open {
     /// EAGAIN without pipes.
     pub(super) fn report_pipes(&mut self) -> Result<()> {
         let event = ZMQ_EVENT_PIPES_STATS as u64;
-        if !self.socket.monitor.wants(event) {
+        if !self.port.monitor.wants(event) {
             return Err(Error::INVAL);
         }
         if self.pipes.is_empty() {
@@ -266,7 +285,7 @@ impl Open {
         let uri = self.last_endpoint.clone();
         for pipe in self.pipes.iter_mut() {
             let (out, into) = pipe.queue_lengths();
-            self.socket.monitor.report(&Event {
+            self.port.monitor.report(&Event {
                 event,
                 values: vec![out, into],
                 local: uri.clone(),
@@ -279,15 +298,17 @@ impl Open {
 
     // Sending and receiving, without waiting.
 
+    /// See [`Pattern::send`].
     #[inline]
-    pub(super) fn try_send(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
+    pub fn try_send(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
         let result = self.pattern.send(&mut self.pipes, body, more);
         self.sweep();
         result
     }
 
+    /// See [`Pattern::receive`].
     #[inline]
-    pub(super) fn try_receive(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub fn try_receive(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let result = self.pattern.receive(&mut self.pipes, sink);
         self.sweep();
         if result.is_ok() {
@@ -298,14 +319,27 @@ impl Open {
 
     /// ZMQ_POLLIN and ZMQ_POLLOUT as they are now.
     pub fn readiness(&mut self) -> (bool, bool) {
+        (self.can_receive(), self.can_send())
+    }
+
+    /// ZMQ_POLLIN as it is now.
+    pub fn can_receive(&mut self) -> bool {
         self.process_mail();
         let mut input = self.pattern.can_receive(&mut self.pipes);
         if !input && self.read_claimed() {
             input = self.pattern.can_receive(&mut self.pipes);
         }
+        self.sweep();
+        input
+    }
+
+    /// ZMQ_POLLOUT as it is now.
+    #[inline]
+    pub fn can_send(&mut self) -> bool {
+        self.process_mail();
         let output = self.pattern.can_send(&mut self.pipes);
         self.sweep();
-        (input, output)
+        output
     }
 
     // The claim on the connections.
@@ -336,12 +370,19 @@ impl Open {
         }
     }
 
+    /// Ends a wait: keeps the claim for the next call in lively traffic, unless other threads sleep
+    /// on this socket; then, and in sparse traffic, the I/O thread is to read.
+    pub fn settle_claim(&mut self, lively: bool) {
+        if !self.is_claimed() {
+            return;
+        }
+        if lively && !self.socket.has_waiters() { self.keep_claim() } else { self.release() }
+    }
+
     /// Keeps the claim for the next call.
     #[inline]
-    pub fn keep_claim(&self) {
-        if let Some(set) = &self.read_set
-            && set.is_claimed()
-        {
+    fn keep_claim(&self) {
+        if let Some(set) = &self.read_set {
             set.keep();
         }
     }
@@ -360,6 +401,10 @@ impl Open {
         self.activated = activated;
         if found {
             self.process_mail();
+            if self.socket.has_waiters() {
+                // What was read may be what another thread sleeps for.
+                self.socket.notify();
+            }
         }
         found
     }

@@ -5,7 +5,9 @@
 use super::open::Open;
 use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::options::value::{answer_bytes, answer_int, answer_string, parse_flag_relaxed, parse_int};
+use crate::options::value::{
+    answer_bytes, answer_int, answer_string, parse_flag_relaxed, parse_int,
+};
 use crate::transport::EventFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -42,7 +42,8 @@ impl Parker {
         }
     }
 
-    fn new() -> Result<Parker> {
+    /// A parker whose descriptor somebody else waits on. EMFILE: no descriptor left.
+    pub fn new() -> Result<Parker> {
         Ok(Parker { event: EventFd::new()?, signalled: AtomicBool::new(false) })
     }
 
@@ -56,7 +57,13 @@ impl Parker {
         }
     }
 
-    /// Forgets wake-ups that were meant for the wait that is over.
+    /// Makes the descriptor quiet until the next wake-up, while wake-ups may still come.
+    pub fn clear(&self) {
+        self.signalled.store(false, Ordering::SeqCst);
+        let _ = self.event.drain();
+    }
+
+    /// Forgets wake-ups that were meant for the wait that is over. Nobody may wake any more.
     pub fn reset(&self) {
         if self.signalled.swap(false, Ordering::AcqRel) {
             let _ = self.event.drain();

@@ -123,8 +123,10 @@ impl Waiting {
             if self.is_over() {
                 return self.finish(core, Err(Error::AGAIN));
             }
-            if let Err(error) = self.sleep(core) {
-                return self.finish(core, Err(error));
+            match self.sleep(core, &mut attempt) {
+                Err(Error::AGAIN) => {}
+                Err(error) => return self.finish(core, Err(error)),
+                Ok(()) => return Ok(()),
             }
         }
     }
@@ -183,10 +185,19 @@ impl Waiting {
         }
     }
 
-    fn sleep(&mut self, core: &mut Guard) -> Result<()> {
+    /// Sleeps until something may have happened (EAGAIN), unless a last attempt succeeds: another
+    /// thread may have dealt with the mail that this one was waiting for.
+    fn sleep(
+        &mut self,
+        core: &mut Guard,
+        attempt: &mut impl FnMut(&mut Open) -> Result<()>,
+    ) -> Result<()> {
         let parker = Parker::current()?;
         self.socket.add_waiter(&parker);
-        let result = self.sleep_registered(core, &parker);
+        let result = match self.attempt(core, attempt) {
+            Err(Error::AGAIN) => self.sleep_registered(core, &parker).and(Err(Error::AGAIN)),
+            result => result,
+        };
         self.socket.remove_waiter(&parker);
         parker.reset();
         self.slept = true;
@@ -198,6 +209,7 @@ impl Waiting {
         if self.socket.has_mail() || self.socket.is_terminated() {
             return Ok(());
         }
+        let mut sleeper = None;
         let mut fds = [
             libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 },
             libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 },
@@ -209,10 +221,12 @@ impl Waiting {
                 return Ok(());
             }
             fds[1].fd = set.fd();
+            sleeper = Some(set.sleeper());
         }
         let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest))?;
-        Ok(())
+        let result = parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest));
+        drop(sleeper);
+        result.map(|_| ())
     }
 
     fn is_over(&self) -> bool {
@@ -220,10 +234,8 @@ impl Waiting {
     }
 
     fn finish(&self, core: &mut Guard, result: Result<()>) -> Result<()> {
-        if let Some(open) = core.as_mut()
-            && open.is_claimed()
-        {
-            if self.slept || result.is_err() { open.release() } else { open.keep_claim() }
+        if let Some(open) = core.as_mut() {
+            open.settle_claim(!self.slept && result.is_ok());
         }
         result
     }

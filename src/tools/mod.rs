@@ -6,6 +6,8 @@
 pub mod atomic_counter;
 pub mod curve_keys;
 pub mod poll;
+pub mod poller;
+pub mod proxy;
 pub mod stopwatch;
 pub mod threads;
 pub mod timers;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! zmq_poll(3): waiting for several sockets and descriptors.
+//! zmq_poll(3) and zmq_ppoll(3): waiting for several sockets and descriptors.
 //!
 //! As in a blocking receive, the calling thread claims the connections of the sockets it wants
 //! input from and reads them itself while it waits, if there are only a few sockets; otherwise the
@@ -8,16 +8,17 @@
 
 use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::socket::{Parker, Socket, SpinGauge};
-use crate::transport::poll_fds;
+use crate::socket::{NamedSocket, Parker, SpinGauge};
+use crate::transport::{poll_fds, poll_fds_masked};
 use std::cell::RefCell;
 use std::ffi::c_long;
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Up to so many sockets a caller reads the connections itself.
 const CLAIMED_SOCKETS: usize = 8;
+/// So many items need no memory of their own.
+const FEW_ITEMS: usize = ZMQ_POLLITEMS_DFLT as usize;
 /// How long a caller yields before it sleeps.
 const SPIN: Duration = Duration::from_micros(20);
 
@@ -32,24 +33,61 @@ pub struct Item {
 
 #[derive(Clone, Copy)]
 pub enum What {
-    Socket(&'static Socket),
+    Socket(NamedSocket),
     Descriptor(RawFd),
 }
 
-/// zmq_poll(3). `timeout` in milliseconds, -1 for none. Returns how many items have events.
-pub fn poll(items: &mut [zmq_pollitem_t], timeout: c_long) -> Result<i32> {
-    let mut waited = Vec::with_capacity(items.len());
-    for item in items.iter_mut() {
+impl Item {
+    /// Stands for no item.
+    const NONE: Item = Item { what: What::Descriptor(-1), events: 0, happened: 0 };
+
+    pub fn new(what: What, events: i16) -> Item {
+        Item { what, events, happened: 0 }
+    }
+
+    fn wants_input(&self) -> bool {
+        i32::from(self.events) & ZMQ_POLLIN != 0
+    }
+
+    fn socket(&self) -> Option<NamedSocket> {
+        match self.what {
+            What::Socket(socket) => Some(socket),
+            What::Descriptor(_) => None,
+        }
+    }
+}
+
+/// zmq_poll(3), and zmq_ppoll(3) with a mask. `timeout` in milliseconds, negative for none. Returns
+/// how many items have events.
+pub fn poll(
+    items: &mut [zmq_pollitem_t],
+    timeout: c_long,
+    mask: Option<&libc::sigset_t>,
+) -> Result<i32> {
+    let mut few = [Item::NONE; FEW_ITEMS];
+    let mut many = Vec::new();
+    let waited = match few.get_mut(..items.len()) {
+        Some(few) => few,
+        None => {
+            many.resize(items.len(), Item::NONE);
+            &mut many
+        }
+    };
+    for (item, waited) in items.iter_mut().zip(&mut *waited) {
         item.revents = 0;
         let what = if item.socket.is_null() {
             What::Descriptor(item.fd)
         } else {
-            What::Socket(Socket::lookup(item.socket)?)
+            What::Socket(NamedSocket::new(item.socket)?)
         };
-        waited.push(Item { what, events: item.events, happened: 0 });
+        *waited = Item::new(what, item.events);
     }
-    let count = wait(&mut waited, timeout)?;
-    for (item, waited) in items.iter_mut().zip(&waited) {
+    let count = wait(waited, timeout, mask)?;
+    if mask.is_some() {
+        // Signals that only this mask lets through go first, however lively the traffic is.
+        poll_fds_masked(&mut [], Some(Duration::ZERO), mask)?;
+    }
+    for (item, waited) in items.iter_mut().zip(&*waited) {
         item.revents = waited.happened;
     }
     Ok(i32::try_from(count).unwrap_or(i32::MAX))
@@ -58,29 +96,39 @@ pub fn poll(items: &mut [zmq_pollitem_t], timeout: c_long) -> Result<i32> {
 /// Waits until at least one item has events or the time is over, and returns how many have.
 ///
 /// EINTR, ETERM, ENOTSOCK for a socket that was closed.
-pub fn wait(items: &mut [Item], timeout: c_long) -> Result<usize> {
-    let count = look(items)?;
-    if count > 0 || timeout == 0 {
-        return Ok(count);
+pub fn wait(items: &mut [Item], timeout: c_long, mask: Option<&libc::sigset_t>) -> Result<usize> {
+    let found = wait_for(items, timeout, mask, |items| {
+        let count = look(items)?;
+        Ok((count > 0).then_some(count))
+    })?;
+    Ok(found.unwrap_or(0))
+}
+
+/// Calls `attempt` until it finds something or the time is over (`None`), and waits in between for
+/// something to happen to the items: to a socket anything, to a descriptor its events. `attempt`
+/// may change the events: sockets of which no input is wanted are left to the I/O threads.
+///
+/// `mask` is the signal mask while the thread sleeps. Errors as [`wait`], and those of `attempt`.
+pub fn wait_for<T>(
+    items: &mut [Item],
+    timeout: c_long,
+    mask: Option<&libc::sigset_t>,
+    mut attempt: impl FnMut(&mut [Item]) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    if let Some(found) = attempt(items)? {
+        return Ok(Some(found));
+    }
+    if timeout == 0 {
+        return Ok(None);
     }
     let deadline = u64::try_from(timeout)
         .ok()
         .and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
-    let mut wait = Wait { sockets: input_sockets(items), deadline, slept: false };
-    let result = wait.run(items);
-    wait.leave(result.is_ok());
+    let sockets = items.iter().filter_map(Item::socket).count();
+    let mut wait = Wait { sockets, deadline, mask, slept: false };
+    let result = wait.run(items, &mut attempt);
+    wait.leave(items, result.is_ok());
     result
-}
-
-fn input_sockets(items: &[Item]) -> Vec<&'static Socket> {
-    let sockets: Vec<_> = items
-        .iter()
-        .filter_map(|item| match item.what {
-            What::Socket(socket) if i32::from(item.events) & ZMQ_POLLIN != 0 => Some(socket),
-            _ => None,
-        })
-        .collect();
-    if sockets.len() > CLAIMED_SOCKETS { Vec::new() } else { sockets }
 }
 
 /// Looks at every item once, without waiting.
@@ -109,15 +157,17 @@ fn look(items: &mut [Item]) -> Result<usize> {
 }
 
 /// What of `wanted` is there on a socket.
-fn events(socket: &'static Socket, wanted: i16) -> Result<i16> {
-    let mut core = socket.lock();
+fn events(socket: NamedSocket, wanted: i16) -> Result<i16> {
+    let mut core = socket.lock()?;
     let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-    if socket.is_terminated() {
-        return Err(Error::TERM);
+    let mut there = 0;
+    if i32::from(wanted) & ZMQ_POLLIN != 0 && open.can_receive() {
+        there |= ZMQ_POLLIN;
     }
-    let (input, output) = open.readiness();
-    let there = i32::from(input) * ZMQ_POLLIN | i32::from(output) * ZMQ_POLLOUT;
-    Ok(there as i16 & wanted)
+    if i32::from(wanted) & ZMQ_POLLOUT != 0 && open.can_send() {
+        there |= ZMQ_POLLOUT;
+    }
+    Ok(there as i16)
 }
 
 fn pollfd(fd: RawFd, events: i16) -> libc::pollfd {
@@ -162,63 +212,71 @@ fn gauge<T: Default>(call: impl FnOnce(&mut SpinGauge) -> T) -> T {
         .unwrap_or_default()
 }
 
-struct Wait {
-    /// The sockets whose connections this thread reads.
-    sockets: Vec<&'static Socket>,
+struct Wait<'a> {
+    /// How many sockets there are among the items.
+    sockets: usize,
     deadline: Option<Instant>,
+    mask: Option<&'a libc::sigset_t>,
     slept: bool,
 }
 
-impl Wait {
-    fn run(&mut self, items: &mut [Item]) -> Result<usize> {
+impl Wait<'_> {
+    fn run<T>(
+        &mut self,
+        items: &mut [Item],
+        attempt: &mut impl FnMut(&mut [Item]) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         loop {
-            for socket in &self.sockets {
-                if let Some(open) = socket.lock().as_mut() {
-                    open.claim();
-                }
+            self.claim(items)?;
+            if let Some(found) = attempt(items)? {
+                return Ok(Some(found));
             }
-            let count = look(items)?;
-            if count > 0 {
-                return Ok(count);
-            }
-            if !self.slept && gauge(SpinGauge::worth_trying) {
-                let mut now = Instant::now();
-                let until = now + SPIN;
-                let mut alone = true;
-                while now < until && alone {
-                    alone = gauge(|gauge| gauge.yield_now(&mut now));
-                    let count = look(items)?;
-                    if count > 0 {
-                        gauge(SpinGauge::hit);
-                        return Ok(count);
-                    }
-                }
-                gauge(SpinGauge::miss);
+            if self.sockets > 0
+                && !self.slept
+                && gauge(SpinGauge::worth_trying)
+                && let Some(found) = spin(items, attempt)?
+            {
+                return Ok(Some(found));
             }
             if self.is_over() {
-                return Ok(0);
+                return Ok(None);
             }
-            self.sleep(items)?;
+            if let Some(found) = self.sleep(items, attempt)? {
+                return Ok(Some(found));
+            }
             if self.is_over() {
-                return look(items);
+                return attempt(items);
             }
         }
     }
 
-    fn sleep(&mut self, items: &[Item]) -> Result<()> {
+    fn claim(&self, items: &[Item]) -> Result<()> {
+        if self.sockets > CLAIMED_SOCKETS {
+            return Ok(());
+        }
+        for socket in items.iter().filter(|item| item.wants_input()).filter_map(Item::socket) {
+            if let Some(open) = socket.lock()?.as_mut() {
+                open.claim();
+            }
+        }
+        Ok(())
+    }
+
+    fn sleep<T>(
+        &mut self,
+        items: &mut [Item],
+        attempt: &mut impl FnMut(&mut [Item]) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let parker = Parker::current()?;
-        let sockets: Vec<_> = items
-            .iter()
-            .filter_map(|item| match item.what {
-                What::Socket(socket) => Some(socket),
-                What::Descriptor(_) => None,
-            })
-            .collect();
-        for socket in &sockets {
+        for socket in items.iter().filter_map(Item::socket) {
             socket.add_waiter(&parker);
         }
-        let result = self.sleep_registered(items, &sockets, &parker);
-        for socket in &sockets {
+        // What came before the parker was there to be woken is found by this attempt.
+        let result = match attempt(items) {
+            Ok(None) => self.sleep_registered(items, &parker).map(|()| None),
+            result => result,
+        };
+        for socket in items.iter().filter_map(Item::socket) {
             socket.remove_waiter(&parker);
         }
         parker.reset();
@@ -226,35 +284,35 @@ impl Wait {
         result
     }
 
-    fn sleep_registered(
-        &self,
-        items: &[Item],
-        sockets: &[&'static Socket],
-        parker: &Arc<Parker>,
-    ) -> Result<()> {
-        let mut fds = vec![libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 }];
-        for socket in sockets {
-            if socket.has_mail() || socket.is_terminated() {
-                return Ok(());
-            }
-            let mut core = socket.lock();
+    fn sleep_registered(&self, items: &[Item], parker: &Parker) -> Result<()> {
+        let mut sleepers = Vec::new();
+        let mut fds = Vec::with_capacity(1 + items.len());
+        fds.push(libc::pollfd { fd: parker.fd(), events: libc::POLLIN, revents: 0 });
+        for item in items {
+            let socket = match item.what {
+                What::Descriptor(fd) => {
+                    fds.push(pollfd(fd, item.events));
+                    continue;
+                }
+                What::Socket(socket) => socket,
+            };
+            let mut core = socket.lock()?;
             let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-            if open.is_claimed()
-                && let Some(set) = open.connections()
-            {
+            if !open.is_claimed() {
+                continue;
+            }
+            if !item.wants_input() {
+                open.release();
+            } else if let Some(set) = open.connections() {
                 if set.has_ready() {
                     return Ok(());
                 }
                 fds.push(libc::pollfd { fd: set.fd(), events: libc::POLLIN, revents: 0 });
-            }
-        }
-        for item in items {
-            if let What::Descriptor(fd) = item.what {
-                fds.push(pollfd(fd, item.events));
+                sleepers.push(set.sleeper());
             }
         }
         let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        poll_fds(&mut fds, rest)?;
+        poll_fds_masked(&mut fds, rest, self.mask)?;
         Ok(())
     }
 
@@ -263,13 +321,32 @@ impl Wait {
     }
 
     /// Keeps the claims in lively traffic, gives them back otherwise.
-    fn leave(&self, found: bool) {
-        for socket in &self.sockets {
-            if let Some(open) = socket.lock().as_mut()
-                && open.is_claimed()
+    fn leave(&self, items: &[Item], found: bool) {
+        for socket in items.iter().filter_map(Item::socket) {
+            if let Ok(mut core) = socket.lock()
+                && let Some(open) = core.as_mut()
             {
-                if self.slept || !found { open.release() } else { open.keep_claim() }
+                open.settle_claim(found && !self.slept);
             }
         }
     }
+}
+
+/// Attempts again and again for a short while, letting others run in between.
+fn spin<T>(
+    items: &mut [Item],
+    attempt: &mut impl FnMut(&mut [Item]) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let mut now = Instant::now();
+    let until = now + SPIN;
+    let mut alone = true;
+    while now < until && alone {
+        alone = gauge(|gauge| gauge.yield_now(&mut now));
+        if let Some(found) = attempt(items)? {
+            gauge(SpinGauge::hit);
+            return Ok(Some(found));
+        }
+    }
+    gauge(SpinGauge::miss);
+    Ok(None)
 }

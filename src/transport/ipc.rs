@@ -127,9 +127,20 @@ impl AsRawFd for Listener {
 /// Those of connect(2), each a failed attempt that may be repeated: CONNREFUSED, NOENT, ACCES,
 /// AGAIN when the listener's backlog is full, ...
 pub fn connect(address: &IpcAddress) -> Result<Stream> {
+    let stream = open()?;
+    connect_stream(&stream, address)?;
+    Ok(stream)
+}
+
+/// A stream that is not connected yet.
+pub fn open() -> Result<Stream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    socket.connect(&socket_address(address)?)?;
     Ok(Stream::from_socket(socket, Kind::Ipc))
+}
+
+/// Connects the stream; the errors are those of [`connect`].
+pub fn connect_stream(stream: &Stream, address: &IpcAddress) -> Result<()> {
+    Ok(stream.socket().connect(&socket_address(address)?)?)
 }
 
 /// The endpoint of a socket address; just `ipc://` for the unnamed end of a client.

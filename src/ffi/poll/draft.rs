@@ -7,8 +7,9 @@ use std::ptr;
 use super::poll_items;
 use crate::abi::{zmq_fd_t, zmq_poller_event_t, zmq_pollitem_t};
 use crate::errno::{Error, Result};
-use crate::ffi::pending::poll as api;
-use crate::ffi::{entry, handle, non_null, out, size, socket, status};
+use crate::ffi::{entry, handle, non_null, out, size, status};
+use crate::tools::poll;
+use crate::tools::poller::{self as api, Key};
 
 /// Is zmq_poll with a signal mask for the time of the wait.
 #[unsafe(no_mangle)]
@@ -21,14 +22,14 @@ pub unsafe extern "C" fn zmq_ppoll(
     entry(-1, || {
         // SAFETY: the module's contract on buffers; the mask is NULL or valid.
         let (items, sigmask) = unsafe { (poll_items(items, nitems)?, sigmask.as_ref()) };
-        api::ppoll(items, timeout, sigmask)
+        poll::poll(items, timeout, sigmask)
     })
 }
 
 /// Makes a poller.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_poller_new() -> *mut c_void {
-    handle(api::poller_new)
+    handle(api::new)
 }
 
 /// Frees a poller and sets the pointer to NULL.
@@ -37,7 +38,7 @@ pub unsafe extern "C" fn zmq_poller_destroy(poller: *mut *mut c_void) -> c_int {
     status(|| {
         // SAFETY: the module's contract on out-parameters.
         let poller = unsafe { out(poller) }?;
-        api::poller_destroy(non_null(*poller)?)?;
+        api::destroy(non_null(*poller)?)?;
         *poller = ptr::null_mut();
         Ok(())
     })
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn zmq_poller_destroy(poller: *mut *mut c_void) -> c_int {
 /// Counts what was added to a poller.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_poller_size(poller: *mut c_void) -> c_int {
-    size(|| api::poller_size(non_null(poller)?))
+    size(|| api::size(non_null(poller)?))
 }
 
 /// Adds a socket.
@@ -57,7 +58,7 @@ pub unsafe extern "C" fn zmq_poller_add(
     user_data: *mut c_void,
     events: c_short,
 ) -> c_int {
-    status(|| api::poller_add(non_null(poller)?, socket(s)?, user_data, events))
+    status(|| api::add(non_null(poller)?, Key::Socket(s), user_data, events))
 }
 
 /// Changes the events wanted of a socket.
@@ -67,13 +68,13 @@ pub unsafe extern "C" fn zmq_poller_modify(
     s: *mut c_void,
     events: c_short,
 ) -> c_int {
-    status(|| api::poller_modify(non_null(poller)?, socket(s)?, events))
+    status(|| api::modify(non_null(poller)?, Key::Socket(s), events))
 }
 
 /// Removes a socket.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_poller_remove(poller: *mut c_void, s: *mut c_void) -> c_int {
-    status(|| api::poller_remove(non_null(poller)?, socket(s)?))
+    status(|| api::remove(non_null(poller)?, Key::Socket(s)))
 }
 
 /// Waits for one event, at most `timeout` milliseconds, without limit if it is -1.
@@ -123,7 +124,7 @@ unsafe fn wait(
     // SAFETY: not NULL, and the caller's contract.
     let events = unsafe { std::slice::from_raw_parts_mut(events, n_events) };
     events.fill(NO_EVENT);
-    api::poller_wait(poller, events, timeout)
+    api::wait(poller, events, timeout)
 }
 
 /// Gives a file descriptor that is readable when there are events.
@@ -133,7 +134,7 @@ pub unsafe extern "C" fn zmq_poller_fd(poller: *mut c_void, fd: *mut zmq_fd_t) -
         let poller = non_null(poller)?;
         // SAFETY: the module's contract on out-parameters.
         let fd = unsafe { out(fd) }?;
-        *fd = api::poller_fd(poller)?;
+        *fd = api::fd(poller)?;
         Ok(())
     })
 }
@@ -146,7 +147,7 @@ pub unsafe extern "C" fn zmq_poller_add_fd(
     user_data: *mut c_void,
     events: c_short,
 ) -> c_int {
-    status(|| api::poller_add_fd(non_null(poller)?, fd, user_data, events))
+    status(|| api::add(non_null(poller)?, Key::Descriptor(fd), user_data, events))
 }
 
 /// Changes the events wanted of a file descriptor.
@@ -156,11 +157,11 @@ pub unsafe extern "C" fn zmq_poller_modify_fd(
     fd: zmq_fd_t,
     events: c_short,
 ) -> c_int {
-    status(|| api::poller_modify_fd(non_null(poller)?, fd, events))
+    status(|| api::modify(non_null(poller)?, Key::Descriptor(fd), events))
 }
 
 /// Removes a file descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_poller_remove_fd(poller: *mut c_void, fd: zmq_fd_t) -> c_int {
-    status(|| api::poller_remove_fd(non_null(poller)?, fd))
+    status(|| api::remove(non_null(poller)?, Key::Descriptor(fd)))
 }

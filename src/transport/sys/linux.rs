@@ -70,16 +70,24 @@ impl AsFd for EventFd {
 /// # Errors
 /// INTR when a signal handler ran, which the callers pass on to the application.
 pub fn poll_fds(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<usize> {
+    poll_fds_masked(fds, timeout, None)
+}
+
+/// As [`poll_fds`], with another signal mask for the time of the wait, if there is one.
+pub fn poll_fds_masked(
+    fds: &mut [libc::pollfd],
+    timeout: Option<Duration>,
+    mask: Option<&libc::sigset_t>,
+) -> Result<usize> {
     let timeout = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos() as libc::c_long,
     });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the array and its length belong together; the time is null or lives through the
-    // call; no signal mask.
-    let result = unsafe {
-        libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, std::ptr::null())
-    };
+    let mask = mask.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the array and its length belong together; the time and the mask are null or live
+    // through the call.
+    let result = unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, mask) };
     usize::try_from(result).map_err(|_| Error::last_os_error())
 }
 

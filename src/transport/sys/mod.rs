@@ -19,7 +19,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 pub use linux::{
     ABSTRACT_NAMES, EventFd, SEND_FLAGS, accept, bind_to_device, peer_credentials, poll_fds,
-    set_busy_poll, set_priority, set_user_timeout,
+    poll_fds_masked, set_busy_poll, set_priority, set_user_timeout,
 };
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,

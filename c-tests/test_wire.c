@@ -1,0 +1,790 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// The wire: raw TCP peers speak ZMTP 3.1, 3.0, 2.0 and 1.0 by hand (RFC 37, 23, 15, 13), byte by
+// byte where the protocol says which bytes, and then everything a peer must not say.
+#include "harness.h"
+
+#include <unistd.h>
+
+// A raw peer of a fresh socket of this type.
+static int peer_of(int type, void **socket) {
+    *socket = NEW_SOCKET(type);
+    return RAW_CONNECT(BIND(*socket, "tcp"));
+}
+
+// A raw listener a fresh socket of this type connects to.
+static int server_of(int type, void **socket) {
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    *socket = NEW_SOCKET(type);
+    SET_INT(*socket, ZMQ_RECONNECT_IVL, 10);
+    CONNECT(*socket, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    close(listener);
+    return fd;
+}
+
+// ---- greeting ----------------------------------------------------------------------------------
+
+// Ten bytes, no more, until the peer has shown what it speaks.
+static void check_staged_greeting(int fd) {
+    unsigned char greeting[64];
+    zmtp_greeting(greeting, 3, 1, "NULL");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f");
+    RAW_EXPECT_SILENT(fd);
+    RAW_SEND(fd, greeting, 10);
+    RAW_EXPECT_LITERAL(fd, "\3");
+    RAW_EXPECT_SILENT(fd);
+    RAW_SEND(fd, greeting + 10, 1);
+    RAW_EXPECT(fd, greeting + 11, 53);
+    RAW_SEND(fd, greeting + 11, 53);
+    ZMTP_EXPECT_LITERAL(fd, 4, "\5READY\13Socket-Type\0\0\0\4PULL");
+}
+
+TEST(greeting_is_staged) {
+    void *s;
+    check_staged_greeting(peer_of(ZMQ_PULL, &s));
+}
+
+TEST(greeting_of_a_connecting_socket_is_staged) {
+    void *s;
+    check_staged_greeting(server_of(ZMQ_PULL, &s));
+}
+
+// The signature's length field is that of the routing id plus one.
+TEST(greeting_with_a_routing_id) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(s, ZMQ_ROUTING_ID, "me");
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\3\x7f");
+}
+
+TEST(greeting_says_its_mechanism) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(s, ZMQ_PLAIN_SERVER, 1);
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    unsigned char greeting[64], theirs[64];
+    zmtp_greeting(greeting, 3, 1, "PLAIN");
+    RAW_SEND(fd, greeting, 64);
+    RAW_READ(fd, theirs, 64);
+    CHECK_BYTES(theirs, 64, greeting, 64);
+}
+
+// What a PULL says until it is ready.
+static void take_handshake(int fd) {
+    unsigned char greeting[64];
+    zmtp_greeting(greeting, 3, 1, "NULL");
+    RAW_EXPECT(fd, greeting, 64);
+    ZMTP_EXPECT_LITERAL(fd, 4, "\5READY\13Socket-Type\0\0\0\4PULL");
+}
+
+TEST(greeting_byte_by_byte) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    unsigned char greeting[64], ready[130] = {4};
+    zmtp_greeting(greeting, 3, 1, "NULL");
+    for (int i = 0; i < 64; i++)
+        RAW_SEND(fd, greeting + i, 1);
+    size_t size = zmtp_ready(ready + 2, "PUSH", NULL);
+    ready[1] = (unsigned char)size;
+    for (size_t i = 0; i < size + 2; i++)
+        RAW_SEND(fd, ready + i, 1);
+    take_handshake(fd);
+    static const char message[] = "\1\3one\0\3two";
+    for (size_t i = 0; i < sizeof message - 1; i++)
+        RAW_SEND(fd, message + i, 1);
+    EXPECT(s, "one", "two");
+}
+
+// RFC 37 lets a peer that has said READY send messages at once.
+TEST_OURS_ONLY(everything_at_once, "it takes a message before its own READY for a wrong command") {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    unsigned char all[256];
+    zmtp_greeting(all, 3, 1, "NULL");
+    size_t size = zmtp_ready(all + 66, "PUSH", NULL);
+    all[64] = 4;
+    all[65] = (unsigned char)size;
+    size += 66;
+    memcpy(all + size, "\1\3one\0\3two", 10);
+    RAW_SEND(fd, all, size + 10);
+    EXPECT(s, "one", "two");
+}
+
+// Bytes the protocol calls padding are not looked at.
+TEST(greeting_padding_is_ignored) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    unsigned char greeting[64], body[128];
+    zmtp_greeting(greeting, 3, 1, "NULL");
+    memset(greeting + 1, 0xa5, 8);
+    greeting[32] = 1;
+    memset(greeting + 33, 0x5a, 31);
+    RAW_SEND(fd, greeting, 64);
+    ZMTP_SEND(fd, 4, body, zmtp_ready(body, "PUSH", NULL));
+    take_handshake(fd);
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+}
+
+TEST(later_versions_are_spoken_to_in_3_1) {
+    static const int versions[][2] = {{3, 1}, {3, 7}, {4, 0}, {255, 255}};
+    for (int i = 0; i < 4; i++) {
+        void *s;
+        int fd = peer_of(ZMQ_SUB, &s);
+        SET_TEXT(s, ZMQ_SUBSCRIBE, "a");
+        unsigned char greeting[64], theirs[64], body[128];
+        zmtp_greeting(greeting, versions[i][0], versions[i][1], "NULL");
+        RAW_SEND(fd, greeting, 64);
+        RAW_READ(fd, theirs, 64);
+        ZMTP_SEND(fd, 4, body, zmtp_ready(body, "PUB", NULL));
+        CHECK_EQ(ZMTP_RECV(fd).flags, 4);
+        WAIT_DRIVING(s, raw_readable(fd));
+        ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBEa");
+    }
+}
+
+TEST(mechanisms_must_match_exactly) {
+    static const char *const names[] = {"PLAIN", "CURVE", "null", "NULLX", "", "NOSUCHMECHANISMATALL"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        void *mon = MONITOR(s, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED);
+        int fd = RAW_CONNECT(BIND(s, "tcp"));
+        unsigned char greeting[64];
+        zmtp_greeting(greeting, 3, 1, names[i]);
+        RAW_SEND(fd, greeting, 64);
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
+                 ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        RAW_EXPECT_CLOSED(fd);
+        CLOSE(mon);
+    }
+}
+
+// ---- READY -------------------------------------------------------------------------------------
+
+TEST(ready_of_every_type) {
+    static const struct {
+        int type;
+        const char *name, *peer;
+        bool identity;
+    } rows[] = {
+        {ZMQ_PAIR, "PAIR", "PAIR", false},     {ZMQ_PUB, "PUB", "SUB", false},
+        {ZMQ_SUB, "SUB", "PUB", false},        {ZMQ_REQ, "REQ", "REP", true},
+        {ZMQ_REP, "REP", "REQ", false},        {ZMQ_DEALER, "DEALER", "ROUTER", true},
+        {ZMQ_ROUTER, "ROUTER", "DEALER", true}, {ZMQ_PULL, "PULL", "PUSH", false},
+        {ZMQ_PUSH, "PUSH", "PULL", false},     {ZMQ_XPUB, "XPUB", "XSUB", false},
+        {ZMQ_XSUB, "XSUB", "XPUB", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *s;
+        int fd = peer_of(rows[i].type, &s);
+        unsigned char expected[128];
+        struct zmtp_frame ready;
+        ZMTP_HANDSHAKE(fd, 1, rows[i].peer, &ready);
+        size_t size = zmtp_ready(expected, rows[i].name, rows[i].identity ? "" : NULL);
+        CHECK_BYTES(ready.body, ready.size, expected, size);
+    }
+}
+
+TEST(ready_with_identity) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(s, ZMQ_ROUTING_ID, "my name");
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    unsigned char greeting[64], theirs[64], expected[128], body[128];
+    zmtp_greeting(greeting, 3, 1, "NULL");
+    RAW_SEND(fd, greeting, 64);
+    RAW_READ(fd, theirs, 64);
+    CHECK_EQ(theirs[8], 8);
+    ZMTP_SEND(fd, 4, body, zmtp_ready(body, "ROUTER", ""));
+    ZMTP_EXPECT(fd, 4, expected, zmtp_ready(expected, "DEALER", "my name"));
+}
+
+TEST(identity_of_the_peer) {
+    void *s;
+    int fd = peer_of(ZMQ_ROUTER, &s);
+    unsigned char body[128];
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND(fd, 4, body, zmtp_ready(body, "DEALER", "raw peer"));
+    ZMTP_RECV(fd);
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "raw peer", "hello");
+    SEND(s, "raw peer", "back", "");
+    ZMTP_EXPECT_LITERAL(fd, 1, "back");
+    ZMTP_EXPECT_LITERAL(fd, 0, "");
+}
+
+TEST(compatible_types) {
+    static const struct {
+        int type;
+        const char *peers; // separated by spaces
+    } rows[] = {
+        {ZMQ_PAIR, "PAIR"},       {ZMQ_PUB, "SUB XSUB"},        {ZMQ_SUB, "PUB XPUB"},
+        {ZMQ_REQ, "REP ROUTER"},  {ZMQ_REP, "REQ DEALER"},      {ZMQ_DEALER, "REP DEALER ROUTER"},
+        {ZMQ_ROUTER, "REQ DEALER ROUTER"}, {ZMQ_PULL, "PUSH"},  {ZMQ_PUSH, "PULL"},
+        {ZMQ_XPUB, "SUB XSUB"},   {ZMQ_XSUB, "PUB XPUB"},
+    };
+    static const char *const names[] = {"PAIR", "PUB",  "SUB",  "REQ",  "REP",  "DEALER", "ROUTER",
+                                        "PULL", "PUSH", "XPUB", "XSUB", "pair", "NONSENSE"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            void *s = NEW_SOCKET(rows[i].type);
+            void *mon = MONITOR(s, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+            int fd = RAW_CONNECT(BIND(s, "tcp"));
+            unsigned char body[128];
+            ZMTP_GREET(fd, 1);
+            ZMTP_SEND(fd, 4, body, zmtp_ready(body, names[k], ""));
+            char padded[64], name[32];
+            snprintf(padded, sizeof padded, " %s ", rows[i].peers);
+            snprintf(name, sizeof name, " %s ", names[k]);
+            int expected =
+                strstr(padded, name) ? ZMQ_EVENT_HANDSHAKE_SUCCEEDED : ZMQ_EVENT_DISCONNECTED;
+            int event = NEXT_EVENT(mon).event;
+            if (event != expected)
+                fail("type %d with a peer that says %s: %s", rows[i].type, names[k],
+                     event_name(event));
+            close(fd);
+            CLOSE(mon);
+            CLOSE(s);
+        }
+}
+
+TEST(properties_of_the_peer) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND_LITERAL(fd, 4, "\5READY\13Socket-Type\0\0\0\4PUSH\7X-Thing\0\0\0\5value\5Empty\0\0\0\0");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init(&message));
+    CHECK_EQ(zmq_msg_recv(&message, s, 0), 5);
+    CHECK_STR(zmq_msg_gets(&message, "X-Thing"), "value");
+    CHECK_STR(zmq_msg_gets(&message, "Empty"), "");
+    CHECK_STR(zmq_msg_gets(&message, "Socket-Type"), "PUSH");
+    CHECK_OK(zmq_msg_close(&message));
+}
+
+// ---- frames ------------------------------------------------------------------------------------
+
+TEST(frames_out) {
+    void *s;
+    int fd = peer_of(ZMQ_PUSH, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    SEND(s, "a", "", "b");
+    RAW_EXPECT_LITERAL(fd, "\1\1a\1\0\0\1b");
+    unsigned char body[256] = {0}, head[9] = {2, 0, 0, 0, 0, 0, 0, 1, 0};
+    SEND_BYTES(s, body, 255, 0);
+    RAW_EXPECT_LITERAL(fd, "\0\xff");
+    RAW_EXPECT(fd, body, 255);
+    SEND_BYTES(s, body, 256, 0);
+    RAW_EXPECT(fd, head, 9);
+    RAW_EXPECT(fd, body, 256);
+}
+
+TEST(a_long_frame_out) {
+    enum { SIZE = 300000 };
+    void *s;
+    int fd = peer_of(ZMQ_PUSH, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    char *body = malloc(SIZE);
+    for (int i = 0; i < SIZE; i++)
+        body[i] = (char)(i % 251);
+    SEND_BYTES(s, body, SIZE, ZMQ_SNDMORE);
+    SEND(s, "end");
+    RAW_EXPECT_LITERAL(fd, "\3\0\0\0\0\0\4\x93\xe0");
+    RAW_EXPECT(fd, body, SIZE);
+    RAW_EXPECT_LITERAL(fd, "\0\3end");
+}
+
+TEST(frames_in) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_SEND_LITERAL(fd, "\1\1a\1\0\0\1b");
+    EXPECT(s, "a", "", "b");
+    // The long form of a short body is fine, too.
+    RAW_SEND_LITERAL(fd, "\2\0\0\0\0\0\0\0\2cd");
+    EXPECT(s, "cd");
+    RAW_SEND_LITERAL(fd, "\3\0\0\0\0\0\0\0\0\0\1e");
+    EXPECT(s, "", "e");
+}
+
+TEST(frames_in_pieces) {
+    enum { SIZE = 100000 };
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    char *body = malloc(SIZE), *got = malloc(SIZE);
+    for (int i = 0; i < SIZE; i++)
+        body[i] = (char)(i % 253);
+    for (size_t step = 1; step < SIZE; step = step * 7 + 3) {
+        RAW_SEND_LITERAL(fd, "\2\0\0\0\0\0\1\x86\xa0");
+        size_t at = 0, pieces = 0;
+        // A few pieces of this size, then the rest.
+        for (; at + step < SIZE && pieces < 40; at += step, pieces++)
+            RAW_SEND(fd, body + at, step);
+        RAW_SEND(fd, body + at, SIZE - at);
+        CHECK_EQ(zmq_recv(s, got, SIZE, 0), SIZE);
+        CHECK(memcmp(got, body, SIZE) == 0);
+    }
+}
+
+// Half a message is no message, and dies with its connection.
+TEST(half_a_message) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_SEND_LITERAL(fd, "\1\3one\1\3two\0\5thr");
+    EXPECT_NOTHING(s);
+    close(fd);
+    EXPECT_NOTHING(s);
+    fd = RAW_CONNECT(LAST_ENDPOINT(s));
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_SEND_LITERAL(fd, "\0\5whole");
+    EXPECT(s, "whole");
+}
+
+TEST(unknown_flags_are_ignored) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_SEND_LITERAL(fd, "\xf8\2ab");
+    EXPECT(s, "ab");
+}
+
+// ---- subscriptions -----------------------------------------------------------------------------
+
+TEST(subscriptions_of_3_1_are_commands) {
+    void *s;
+    int fd = peer_of(ZMQ_SUB, &s);
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "abc");
+    ZMTP_HANDSHAKE(fd, 1, "PUB", NULL);
+    WAIT_DRIVING(s, raw_readable(fd));
+    ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBEabc");
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBE");
+    SET_TEXT(s, ZMQ_UNSUBSCRIBE, "abc");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\6CANCELabc");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+}
+
+TEST(subscriptions_of_3_0_are_messages) {
+    void *s;
+    int fd = peer_of(ZMQ_SUB, &s);
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "abc");
+    ZMTP_HANDSHAKE(fd, 0, "PUB", NULL);
+    WAIT_DRIVING(s, raw_readable(fd));
+    ZMTP_EXPECT_LITERAL(fd, 0, "\1abc");
+    SET_TEXT(s, ZMQ_UNSUBSCRIBE, "abc");
+    ZMTP_EXPECT(fd, 0, "\0abc", 4);
+}
+
+TEST(both_kinds_of_subscription_are_understood) {
+    void *s;
+    int fd = peer_of(ZMQ_XPUB, &s);
+    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\11SUBSCRIBEA");
+    EXPECT_BYTES(s, "\1A", 2, false);
+    ZMTP_SEND_LITERAL(fd, 0, "\1B");
+    EXPECT_BYTES(s, "\1B", 2, false);
+    SEND(s, "A");
+    SEND(s, "B");
+    SEND(s, "C");
+    ZMTP_EXPECT_LITERAL(fd, 0, "A");
+    ZMTP_EXPECT_LITERAL(fd, 0, "B");
+    ZMTP_SEND_LITERAL(fd, 4, "\6CANCELA");
+    EXPECT_BYTES(s, "\0A", 2, false);
+    ZMTP_SEND(fd, 0, "\0B", 2);
+    EXPECT_BYTES(s, "\0B", 2, false);
+    SEND(s, "A");
+    SEND(s, "B");
+    RAW_EXPECT_SILENT(fd);
+}
+
+// ---- commands after the handshake --------------------------------------------------------------
+
+TEST(ping_is_answered_with_its_context) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\0");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PONG");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\0context");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PONGcontext");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\0sixteen bytes long");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PONGsixteen bytes lo");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+}
+
+TEST(own_pings) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
+    SET_INT(s, ZMQ_HEARTBEAT_TTL, 1200);
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    for (int i = 0; i < 4; i++) {
+        ZMTP_EXPECT_LITERAL(fd, 4, "\4PING\0\14");
+        ZMTP_SEND_LITERAL(fd, 4, "\4PONG");
+    }
+}
+
+TEST(no_pings_without_an_interval) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_EXPECT_SILENT(fd);
+}
+
+TEST(unknown_commands_are_ignored) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\7UNKNOWNand more");
+    ZMTP_SEND_LITERAL(fd, 4, "\xffTOOLONG");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PONG");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+    RAW_EXPECT_SILENT(fd);
+}
+
+// A short PING must not be answered with memory of the process.
+TEST_OURS_ONLY(short_ping_is_ignored, "it answers with 16 bytes of stray memory") {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0");
+    RAW_EXPECT_SILENT(fd);
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+}
+
+TEST_OURS_ONLY(a_long_ttl_is_no_short_one, "it multiplies in 16 bits") {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\2\x90"); // 656 tenths; times 100 is 64 modulo 65536
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PONG");
+    struct event event;
+    CHECK(!event_within(mon, &event, 300));
+}
+
+// ---- ZMTP 3.0, 2.0, 1.0 ------------------------------------------------------------------------
+
+TEST(zmtp_3_0) {
+    void *s;
+    int fd = peer_of(ZMQ_DEALER, &s);
+    ZMTP_HANDSHAKE(fd, 0, "ROUTER", NULL);
+    ZMTP_SEND_LITERAL(fd, 1, "a");
+    ZMTP_SEND_LITERAL(fd, 0, "b");
+    EXPECT(s, "a", "b");
+    SEND(s, "c", "d");
+    ZMTP_EXPECT_LITERAL(fd, 1, "c");
+    ZMTP_EXPECT_LITERAL(fd, 0, "d");
+}
+
+// Revision 1: flags and length as in 3.x; socket type in the greeting; identities as messages.
+TEST(zmtp_2_0) {
+    void *s;
+    int fd = peer_of(ZMQ_DEALER, &s);
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f");
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\6"); // ROUTER
+    RAW_EXPECT_LITERAL(fd, "\3\5");                       // we are a DEALER
+    RAW_SEND_LITERAL(fd, "\0\0");                         // no identity
+    RAW_EXPECT_LITERAL(fd, "\0\0");
+    RAW_SEND_LITERAL(fd, "\1\1a\0\1b");
+    EXPECT(s, "a", "b");
+    SEND(s, "c", "d");
+    RAW_EXPECT_LITERAL(fd, "\1\1c\0\1d");
+}
+
+TEST(zmtp_2_0_identity) {
+    void *s;
+    int fd = peer_of(ZMQ_ROUTER, &s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\5\x7f\1\5\0\4name\0\5hello");
+    EXPECT(s, "name", "hello");
+}
+
+TEST(zmtp_2_0_subscriptions) {
+    void *s;
+    int fd = peer_of(ZMQ_XPUB, &s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\2\0\0\0\2\1a");
+    EXPECT_BYTES(s, "\1a", 2, false);
+    SEND(s, "b");
+    SEND(s, "abc");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\3\11\0\0\0\3abc");
+}
+
+// Revision 0: the greeting is followed by the framing of 1.0.
+TEST(zmtp_1_0_with_a_greeting) {
+    void *s;
+    int fd = peer_of(ZMQ_DEALER, &s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\0\6\1\0\2\1a\2\0b");
+    EXPECT(s, "a", "b");
+    SEND(s, "c");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\3\5\1\0\2\0c");
+}
+
+// No greeting at all: length, flags, body; the first frame is the identity.
+TEST(zmtp_1_0) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    RAW_SEND_LITERAL(fd, "\1\0\2\1a\3\0bc");
+    EXPECT(s, "a", "bc");
+}
+
+TEST(zmtp_1_0_identity) {
+    void *s;
+    int fd = peer_of(ZMQ_ROUTER, &s);
+    RAW_SEND_LITERAL(fd, "\5\0name\6\0hello");
+    EXPECT(s, "name", "hello");
+    SEND(s, "name", "back");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\5\0back");
+}
+
+TEST(zmtp_1_0_long_frames) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    unsigned char body[300];
+    memset(body, 'x', sizeof body);
+    RAW_SEND_LITERAL(fd, "\1\0\xff\0\0\0\0\0\0\1\x2d\0"); // 301: flags and 300 bytes
+    RAW_SEND(fd, body, 300);
+    EXPECT_BYTES(s, body, 300, false);
+}
+
+// Such a publisher's peer cannot subscribe: it gets everything.
+TEST(zmtp_1_0_subscriber_gets_everything) {
+    void *s;
+    int fd = peer_of(ZMQ_XPUB, &s);
+    RAW_SEND_LITERAL(fd, "\1\0");
+    EXPECT_BYTES(s, "\1", 1, false);
+    SEND(s, "all");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\4\0all");
+}
+
+TEST(old_versions_are_refused_with_security) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } rows[] = {{"\xff\0\0\0\0\0\0\0\1\x7f\1\5", 12}, {"\1\0\2\0a", 5}};
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        SET_INT(s, ZMQ_PLAIN_SERVER, 1);
+        void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+        int fd = RAW_CONNECT(BIND(s, "tcp"));
+        RAW_SEND(fd, rows[i].bytes, rows[i].size);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        RAW_EXPECT_CLOSED(fd);
+        CLOSE(mon);
+    }
+}
+
+// ---- what a peer must not say ------------------------------------------------------------------
+
+// The connection ends, the process lives, and the socket serves the next peer.
+// No macros in here: a failure is that of the line with the bytes.
+static void check_dropped(const char *bytes, size_t size, bool after_handshake) {
+    void *s = new_socket(context(), ZMQ_PULL);
+    int64_t limit = 100000;
+    set_bytes(s, ZMQ_MAXMSGSIZE, &limit, sizeof limit, "ZMQ_MAXMSGSIZE");
+    const char *endpoint = bind_fresh(s, "tcp");
+    void *mon = monitor(s, ZMQ_EVENT_DISCONNECTED);
+    int fd = raw_connect(endpoint);
+    if (after_handshake)
+        zmtp_handshake(fd, 1, "PUSH", NULL);
+    else
+        zmtp_greet(fd, 1);
+    raw_send(fd, bytes, size);
+    expect_event(mon, ZMQ_EVENT_DISCONNECTED);
+    raw_expect_closed(fd);
+    close(fd);
+
+    fd = raw_connect(endpoint);
+    zmtp_handshake(fd, 1, "PUSH", NULL);
+    zmtp_send(fd, 0, "still alive", 11);
+    expect_bytes(s, "still alive", 11, false);
+    close(fd);
+    close_socket(mon);
+    close_socket(s);
+}
+
+#define DROPPED_DURING(literal) (HERE(), check_dropped(literal, sizeof(literal) - 1, false))
+#define DROPPED_AFTER(literal) (HERE(), check_dropped(literal, sizeof(literal) - 1, true))
+
+TEST(malformed_ready) {
+    DROPPED_DURING("\4\0");                                                // no name
+    DROPPED_DURING("\4\6\5READX");                                         // no such command
+    DROPPED_DURING("\4\6\6READY");                                         // a name too long
+    DROPPED_DURING("\4\7\5READY\1");                                       // a property cut off
+    DROPPED_DURING("\4\7\5READY\13");                                      // its name missing
+    DROPPED_DURING("\4\25\5READY\13Socket-Type\0\0\0");                    // length cut off
+    DROPPED_DURING("\4\31\5READY\13Socket-Type\0\0\0\5PUSH");              // value too short
+    DROPPED_DURING("\4\31\5READY\13Socket-Type\xff\xff\xff\xffPUSH");      // a huge length
+    DROPPED_DURING("\4\31\5READY\13Socket-Type\x7f\xff\xff\xffPUSH");      // another
+    DROPPED_DURING("\4\33\5READY\13Socket-Type\0\0\0\4PUSHx");             // rubbish behind
+}
+
+TEST(other_commands_during_the_handshake) {
+    DROPPED_DURING("\4\5\4PING");
+    DROPPED_DURING("\4\7\4PING\0\0");
+    DROPPED_DURING("\4\12\11SUBSCRIBE");
+    DROPPED_DURING("\4\6\5HELLO");
+    DROPPED_DURING("\0\5hello");
+}
+
+TEST(frames_over_the_limit) {
+    DROPPED_AFTER("\2\0\0\0\0\0\1\x86\xa1"); // 100001
+    DROPPED_AFTER("\2\xff\xff\xff\xff\xff\xff\xff\xff");
+    DROPPED_AFTER("\2\x80\0\0\0\0\0\0\0");
+    DROPPED_AFTER("\2\x7f\xff\xff\xff\xff\xff\xff\xff");
+    DROPPED_AFTER("\6\x7f\xff\xff\xff\xff\xff\xff\xff");
+}
+
+// A size claimed costs nothing until the bytes come.
+TEST_OURS_ONLY(a_claimed_size_allocates_nothing, "it allocates first, and drops the connection") {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    RAW_SEND_LITERAL(fd, "\2\0\0\x7f\xff\xff\xff\xff\xffxxxxxxxx");
+    RAW_EXPECT_SILENT(fd);
+    int second = RAW_CONNECT(LAST_ENDPOINT(s));
+    ZMTP_HANDSHAKE(second, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(second, 0, "still alive");
+    EXPECT(s, "still alive");
+}
+
+TEST(error_during_the_handshake) {
+    DROPPED_DURING("\4\6\5ERROR");
+    DROPPED_DURING("\4\7\5ERROR\4");
+    DROPPED_DURING("\4\12\5ERROR\003400");
+    DROPPED_DURING("\4\14\5ERROR\5Bad!!");
+}
+
+TEST(error_codes_are_told) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+        int event, value;
+    } rows[] = {
+        {"\4\12\5ERROR\003300", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 300},
+        {"\4\12\5ERROR\003400", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 400},
+        {"\4\12\5ERROR\003500", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 500},
+        {"\4\6\5ERROR", 8, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+         ZMQ_PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_ERROR},
+        {"\4\6\5OTHER", 8, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+         ZMQ_PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *s;
+        int fd = server_of(ZMQ_PULL, &s);
+        void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+        ZMTP_GREET(fd, 1);
+        RAW_SEND(fd, rows[i].bytes, rows[i].size);
+        struct event event = NEXT_EVENT(mon);
+        while (event.event == ZMQ_EVENT_CONNECTED || event.event == ZMQ_EVENT_CONNECT_DELAYED)
+            event = NEXT_EVENT(mon);
+        if (event.event != rows[i].event || event.value != rows[i].value)
+            fail("row %zu: %s with value %#x", i, event_name(event.event), event.value);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        // Such a failure is final: it does not come back.
+        struct event later;
+        CHECK(!event_within(mon, &later, ABSENCE_MS));
+        CLOSE(mon);
+    }
+}
+
+TEST(rubbish_instead_of_a_greeting) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\n\r\n", 18},
+        {"\0", 1},
+        {"\0\0\0\0\0\0\0\0\0\0\0\0", 12},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7e\0\0", 12},
+        {"\xfe\1", 2},
+        {"SSH-2.0-OpenSSH_9.2\r\n", 21},
+    };
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    int64_t limit = 100000;
+    CHECK_OK(zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    const char *endpoint = BIND(s, "tcp");
+    int fds[7];
+    for (int i = 0; i < 7; i++) {
+        fds[i] = RAW_CONNECT(endpoint);
+        RAW_SEND(fds[i], rows[i].bytes, rows[i].size);
+    }
+    int good = RAW_CONNECT(endpoint);
+    ZMTP_HANDSHAKE(good, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(good, 0, "still alive");
+    // Whatever the rubbish means in ZMTP 1.0, it is no reason to fall over.
+    struct frame frame;
+    do
+        frame = RECV(s);
+    while (frame.size != 11 || memcmp(frame.data, "still alive", 11) != 0);
+}
+
+// Random bytes, with and without a handshake before them.
+TEST_SLOW(random_bytes, 60) {
+    void *s = NEW_SOCKET(ZMQ_ROUTER);
+    int64_t limit = 100000;
+    CHECK_OK(zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    const char *endpoint = BIND(s, "tcp");
+    unsigned state = 12345;
+    for (int round = 0; round < 300; round++) {
+        int fd = RAW_CONNECT(endpoint);
+        unsigned char bytes[200];
+        for (int i = 0; i < 200; i++) {
+            state = state * 1103515245 + 12345;
+            // Small numbers are likelier to mean something.
+            bytes[i] = (unsigned char)(round % 2 ? state >> 16 : (state >> 16) % 12);
+        }
+        if (round % 3)
+            ZMTP_GREET(fd, 1);
+        if (round % 3 == 2) {
+            unsigned char body[128];
+            ZMTP_SEND(fd, 4, body, zmtp_ready(body, "DEALER", ""));
+        }
+        // It may be cut off while it still talks.
+        if (write(fd, bytes, sizeof bytes) < 0)
+            CHECK(errno == EPIPE || errno == ECONNRESET);
+        close(fd);
+        struct frame frame;
+        while (TRY_RECV(s, &frame))
+            ;
+    }
+    int good = RAW_CONNECT(endpoint);
+    unsigned char body[128];
+    ZMTP_GREET(good, 1);
+    ZMTP_SEND(good, 4, body, zmtp_ready(body, "DEALER", "good"));
+    ZMTP_SEND_LITERAL(good, 0, "still alive");
+    struct frame frame;
+    do
+        frame = RECV(s);
+    while (frame.size != 11 || memcmp(frame.data, "still alive", 11) != 0);
+}
+
+// A REQ takes [delimiter, body]; anything else is a protocol error and final.
+TEST(malformed_replies_to_req) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } rows[] = {{"\0\5hello", 7}, {"\1\5hello\0\0", 9}, {"\0\0", 2}};
+    for (int i = 0; i < 3; i++) {
+        void *s;
+        int fd = server_of(ZMQ_REQ, &s);
+        void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED);
+        ZMTP_HANDSHAKE(fd, 1, "REP", NULL);
+        SEND(s, "request");
+        RAW_EXPECT_LITERAL(fd, "\1\0\0\7request");
+        RAW_SEND(fd, rows[i].bytes, rows[i].size);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        struct event event;
+        CHECK(!event_within(mon, &event, ABSENCE_MS));
+        CLOSE(mon);
+    }
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! zmq_proxy(3) and zmq_proxy_steerable(3): what one socket receives the other sends, both ways.
+//!
+//! A message is taken from one socket only when the other can send one now, and is moved, not
+//! copied. While there are messages, both sockets stay locked for up to [`BURST`] of them, so a
+//! message costs no more than its receiving and sending. A socket that cannot send after all, as an
+//! XPUB that drops nothing, leaves its message in the proxy's hands until it can; the control
+//! socket is answered meanwhile.
+
+use super::poll::{Item, What, wait_for};
+use crate::abi::*;
+use crate::errno::{Error, Result};
+use crate::msg::Msg;
+use crate::pattern::DROPPED;
+use crate::pipe::{Body, Sink};
+use crate::socket::{Guard, NamedSocket, Open, api};
+use std::ffi::c_void;
+
+type Handle = *mut c_void;
+
+/// So many messages go one way before the proxy looks the other way.
+const BURST: usize = 1000;
+
+/// Runs a proxy. `capture` and `control` may be NULL. Returns after TERMINATE; otherwise it ends
+/// with an error: ETERM, EINTR, ENOTSOCK, or what sending or receiving a message failed with.
+pub fn run(frontend: Handle, backend: Handle, capture: Handle, control: Handle) -> Result<()> {
+    let optional = |handle: Handle| match handle.is_null() {
+        true => Ok(None),
+        false => NamedSocket::new(handle).map(Some),
+    };
+    let (frontend, backend) = (NamedSocket::new(frontend)?, NamedSocket::new(backend)?);
+    let mut proxy = Proxy {
+        ends: [frontend, backend],
+        capture: optional(capture)?,
+        control: optional(control)?,
+        state: State::Active,
+        lanes: Default::default(),
+    };
+    let mut items: Vec<_> = [Some(frontend), Some(backend), proxy.control]
+        .into_iter()
+        .flatten()
+        .map(|socket| Item::new(What::Socket(socket), ZMQ_POLLIN as i16))
+        .collect();
+    while proxy.state != State::Terminated {
+        wait_for(&mut items, -1, None, |items| {
+            let moved = proxy.turn()?;
+            for (item, input) in items.iter_mut().zip(proxy.wants_input()) {
+                item.events = if input { ZMQ_POLLIN as i16 } else { 0 };
+            }
+            Ok(moved.then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+struct Proxy {
+    /// Frontend and backend. They may be the same socket.
+    ends: [NamedSocket; 2],
+    capture: Option<NamedSocket>,
+    control: Option<NamedSocket>,
+    state: State,
+    /// From the frontend, and from the backend.
+    lanes: [Lane; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Active,
+    Paused,
+    Terminated,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Lane {
+    /// The parts of the message on its way; those before `sent` are gone.
+    message: Vec<Msg>,
+    sent: usize,
+    /// The last part of the message is there.
+    complete: bool,
+    /// Copies for the capture socket.
+    captured: Vec<Msg>,
+    /// The receiver of these messages has no room for them.
+    blocked: bool,
+    received: Count,
+    forwarded: Count,
+}
+
+/// Message parts and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    parts: u64,
+    bytes: u64,
+}
+
+impl Count {
+    fn add(&mut self, bytes: usize) {
+        self.parts += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Proxy {
+    /// Does what can be done now. False: nothing.
+    fn turn(&mut self) -> Result<bool> {
+        let mut moved = self.obey()?;
+        if self.state == State::Terminated {
+            return Ok(moved);
+        }
+        moved |= self.forward(0)?;
+        if self.ends[0] != self.ends[1] {
+            moved |= self.forward(1)?;
+        }
+        Ok(moved)
+    }
+
+    /// Whether the proxy waits for input from the frontend, and from the backend.
+    fn wants_input(&self) -> [bool; 2] {
+        [0, 1].map(|way| self.state == State::Active && !self.lanes[way].blocked)
+    }
+
+    /// Forwards what there is from one end, `way`, to the other. False: nothing.
+    fn forward(&mut self, way: usize) -> Result<bool> {
+        if self.capture.is_none() {
+            return Ok(self.burst(way, BURST)? > 0);
+        }
+        // The capture socket may have to be waited for, which no lock may be held for.
+        for count in 0..BURST {
+            let moved = self.burst(way, 1)?;
+            self.capture(way)?;
+            if moved == 0 {
+                return Ok(count > 0);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forwards up to `limit` messages and returns how many it was.
+    fn burst(&mut self, way: usize, limit: usize) -> Result<usize> {
+        let active = self.state == State::Active;
+        let capturing = self.capture.is_some();
+        let mut pair = Pair::lock(self.ends[way], self.ends[1 - way])?;
+        let lane = &mut self.lanes[way];
+        for count in 0..limit {
+            lane.blocked = false;
+            if !lane.complete {
+                // Of a socket that answers itself nothing is known before it has received.
+                if pair.is_two() && lane.message.is_empty() && !pair.target()?.can_send() {
+                    lane.blocked = true;
+                    return Ok(count);
+                }
+                if !active || !lane.receive(pair.source()?, capturing)? {
+                    return Ok(count);
+                }
+            }
+            if !lane.send(pair.target()?)? {
+                lane.blocked = true;
+                return Ok(count);
+            }
+        }
+        Ok(limit)
+    }
+
+    /// Sends the capture socket its copies, waiting for it if it has no room.
+    fn capture(&mut self, way: usize) -> Result<()> {
+        let Some(capture) = self.capture else { return Ok(()) };
+        for mut part in self.lanes[way].captured.drain(..) {
+            let flags = if part.more() { ZMQ_SNDMORE } else { 0 };
+            api::send_msg(capture.handle(), &mut part, flags)?;
+        }
+        Ok(())
+    }
+
+    /// Does what the control socket says. False: nothing.
+    fn obey(&mut self) -> Result<bool> {
+        let Some(control) = self.control else { return Ok(false) };
+        if !control.lock()?.as_mut().is_some_and(Open::can_receive) {
+            return Ok(false);
+        }
+        let mut statistics = false;
+        let mut part = Msg::new();
+        loop {
+            match api::recv_msg(control.handle(), &mut part, ZMQ_DONTWAIT) {
+                Ok(_) => {}
+                Err(Error::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            match part.data() {
+                b"PAUSE" => self.state = State::Paused,
+                b"RESUME" => self.state = State::Active,
+                b"TERMINATE" => self.state = State::Terminated,
+                b"STATISTICS" => statistics = true,
+                _ => {}
+            }
+            if !part.more() {
+                break;
+            }
+        }
+        if statistics {
+            self.report(control)?;
+        } else if control.socket_type()? == ZMQ_REP {
+            answer(control, &[], 0)?;
+        }
+        Ok(true)
+    }
+
+    /// Answers STATISTICS.
+    fn report(&self, control: NamedSocket) -> Result<()> {
+        let [front, back] = &self.lanes;
+        let counts = [front.received, back.forwarded, back.received, front.forwarded];
+        let numbers = counts.map(|count| [count.parts, count.bytes]);
+        let numbers = numbers.as_flattened();
+        for (place, number) in numbers.iter().enumerate() {
+            let flags = if place + 1 < numbers.len() { ZMQ_SNDMORE } else { 0 };
+            answer(control, &number.to_ne_bytes(), flags)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends a part of an answer. A control socket that cannot send gets none.
+fn answer(control: NamedSocket, bytes: &[u8], flags: i32) -> Result<()> {
+    match api::send_bytes(control.handle(), bytes, flags) {
+        Ok(_) | Err(Error::NOTSUP) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Lane {
+    /// Takes a message from `source`. False: there is none.
+    #[inline]
+    fn receive(&mut self, source: &mut Open, capturing: bool) -> Result<bool> {
+        while !self.complete {
+            let mut part = Msg::new();
+            if !receive_part(source, &mut part)? {
+                return Ok(false);
+            }
+            self.received.add(part.len());
+            self.complete = !part.more();
+            if capturing {
+                self.captured.push(part.share());
+            }
+            self.message.push(part);
+        }
+        Ok(true)
+    }
+
+    /// Sends the message to `target`. False: there is no room for it, or for the rest of it.
+    #[inline]
+    fn send(&mut self, target: &mut Open) -> Result<bool> {
+        while let Some(part) = self.message.get_mut(self.sent) {
+            let (length, more) = (part.len(), part.more());
+            match target.try_send(&mut Body::Message(part), more) {
+                // A peer that went in the middle of the message misses the rest.
+                Ok(()) | Err(DROPPED) => {}
+                Err(Error::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            self.forwarded.add(length);
+            self.sent += 1;
+        }
+        self.message.clear();
+        self.sent = 0;
+        self.complete = false;
+        Ok(true)
+    }
+}
+
+/// Receives one part without waiting. False: there is none.
+#[inline]
+fn receive_part(source: &mut Open, part: &mut Msg) -> Result<bool> {
+    source.process_mail();
+    let mut received = source.try_receive(&mut Sink::Message(part));
+    if received == Err(Error::AGAIN) && source.read_claimed() {
+        received = source.try_receive(&mut Sink::Message(part));
+    }
+    match received {
+        Ok(()) => Ok(true),
+        Err(Error::AGAIN) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The locks of the sockets a message goes between.
+struct Pair {
+    source: Guard,
+    /// `None` when they are the same.
+    target: Option<Guard>,
+}
+
+impl Pair {
+    /// The order of locking is the same for every proxy, whichever way it faces.
+    fn lock(source: NamedSocket, target: NamedSocket) -> Result<Pair> {
+        if source == target {
+            return Ok(Pair { source: source.lock()?, target: None });
+        }
+        if source.handle() < target.handle() {
+            let source = source.lock()?;
+            return Ok(Pair { source, target: Some(target.lock()?) });
+        }
+        let target = target.lock()?;
+        Ok(Pair { source: source.lock()?, target: Some(target) })
+    }
+
+    #[inline]
+    fn is_two(&self) -> bool {
+        self.target.is_some()
+    }
+
+    #[inline]
+    fn source(&mut self) -> Result<&mut Open> {
+        self.source.as_mut().ok_or(Error::NOTSOCK)
+    }
+
+    #[inline]
+    fn target(&mut self) -> Result<&mut Open> {
+        self.target.as_mut().unwrap_or(&mut self.source).as_mut().ok_or(Error::NOTSOCK)
+    }
+}
