@@ -70,6 +70,8 @@ pub enum Command {
     ReadSet(u64),
     TickSet(u64),
     Resolved(u64, Result<SocketAddr>),
+    /// The ZAP handler has answered the handshake of this session, or is gone.
+    Zap(u64),
     Stop,
 }
 
@@ -302,7 +304,7 @@ impl Reactor {
                 if self.listeners.contains_key(&id) {
                     self.accept(id);
                 } else {
-                    self.session_ready(id, event.is_readable() || event.is_read_closed());
+                    self.session_ready(id);
                 }
             }
             1 => self.read_set(id),
@@ -344,6 +346,7 @@ impl Reactor {
                     }
                 }
                 Command::Resolved(id, address) => self.resolved(id, address),
+                Command::Zap(id) => self.continue_handshake(id),
                 Command::Stop => self.stopping = true,
             }
         }
@@ -385,7 +388,8 @@ impl Reactor {
                 watched.port.take_back();
             }
             watched.uses = uses;
-            watched.idle_ticks = if set.is_claimed() { 0 } else { watched.idle_ticks + 1 };
+            let idle = !set.is_claimed() || set.has_sleepers();
+            watched.idle_ticks = if idle { watched.idle_ticks + 1 } else { 0 };
             if watched.idle_ticks > IDLE_TICKS && set.stop_ticking() {
                 watched.ticking = false;
                 self.ticking -= 1;

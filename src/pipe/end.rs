@@ -90,14 +90,7 @@ impl Sink<'_> {
         metadata: Option<&std::sync::Arc<Metadata>>,
     ) -> Result<()> {
         match self {
-            Sink::Message(message) => {
-                let mut fresh = Msg::from_slice(bytes)?;
-                fresh.set_more(more);
-                if metadata.is_some() {
-                    fresh.set_metadata(metadata.cloned());
-                }
-                **message = fresh;
-            }
+            Sink::Message(message) => message.assign(bytes, more, metadata)?,
             Sink::Buffer { buffer, length, more: sink_more } => {
                 let count = bytes.len().min(buffer.len());
                 buffer[..count].copy_from_slice(&bytes[..count]);
@@ -123,6 +116,13 @@ impl Sink<'_> {
                 Ok(())
             }
             Sink::Buffer { .. } => self.put_bytes(body.data(), more, metadata),
+        }
+    }
+
+    /// Releases what was there before.
+    pub fn clear(&mut self) {
+        if let Sink::Message(message) = self {
+            message.reset();
         }
     }
 
@@ -398,7 +398,7 @@ impl Pipe {
             (Outgoing::Rope(writer), Body::Message(message)) => {
                 if message.len() < REFERENCE_THRESHOLD && !message.by_reference() {
                     writer.append(flags, message.data())?;
-                    drop(message.take());
+                    message.reset();
                     Ok(())
                 } else {
                     let mut body = message.take();

@@ -36,7 +36,13 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
     let generation = socket.begin_generation();
-    let port = Arc::new(Port { socket, generation, id, monitor: Arc::default() });
+    let port = Arc::new(Port {
+        socket,
+        generation,
+        id,
+        context: Arc::downgrade(context),
+        monitor: Arc::default(),
+    });
     socket.terminated.store(false, Ordering::Release);
     let handle = context
         .join(id, port.clone())
@@ -130,9 +136,7 @@ pub fn send_bytes(handle: Handle, bytes: &[u8], flags: i32) -> Result<usize> {
 pub fn send_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
     let length = message.len();
     send(handle, &mut Body::Message(message), flags)?;
-    if !message.is_empty() || message.by_reference() {
-        drop(message.take());
-    }
+    message.reset();
     Ok(length)
 }
 
@@ -173,10 +177,14 @@ pub fn recv_bytes(handle: Handle, buffer: &mut [u8], flags: i32) -> Result<usize
 /// zmq_msg_recv(3): the message's former content is dropped in any case. Returns the part's length.
 #[inline]
 pub fn recv_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
-    drop(message.take());
     let mut sink = Sink::Message(message);
-    receive(handle, &mut sink, flags)?;
-    Ok(sink.len())
+    match receive(handle, &mut sink, flags) {
+        Ok(()) => Ok(sink.len()),
+        Err(error) => {
+            sink.clear();
+            Err(error)
+        }
+    }
 }
 
 #[inline]
@@ -204,6 +212,7 @@ fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
         return Err(Error::AGAIN);
     }
     open.found_something();
+    sink.clear();
     wait(socket, &mut core, timeout, Interest::Input, |open| open.try_receive(sink))
 }
 
@@ -216,7 +225,8 @@ fn wait(
     interest: Interest,
     attempt: impl FnMut(&mut Open) -> Result<()>,
 ) -> Result<()> {
-    Waiting::new(socket, timeout).run(core, interest, attempt)
+    let id = core.as_ref().ok_or(Error::NOTSOCK)?.id();
+    Waiting::new(socket, id, timeout).run(core, interest, attempt)
 }
 
 /// zmq_socket_monitor(3) and zmq_socket_monitor_versioned(3)

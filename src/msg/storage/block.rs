@@ -51,6 +51,18 @@ impl Block {
         NonNull::new(moved.cast()).ok_or(Error::NOMEM)
     }
 
+    /// Whether a heap message's block has room for `size` bytes and is not much too large.
+    ///
+    /// # Safety
+    /// `block` is a live heap message's.
+    #[inline]
+    pub(super) unsafe fn fits(block: NonNull<Block>, size: usize) -> bool {
+        // SAFETY: blocks come from malloc.
+        let room = unsafe { libc::malloc_usable_size(block.as_ptr().cast()) };
+        let needed = size + size_of::<Block>();
+        room >= needed && room <= 2 * needed
+    }
+
     /// The bytes to allocate for a content of `size`. No object may be larger than isize::MAX.
     pub(super) fn total(size: usize) -> Result<usize> {
         match size.checked_add(size_of::<Block>()) {

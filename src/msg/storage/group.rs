@@ -79,6 +79,11 @@ impl Group {
     }
 
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        !self.is_long() && self.bytes().is_empty()
+    }
+
+    #[inline]
     pub(super) fn is_long(&self) -> bool {
         self.mark() == LONG_GROUP
     }

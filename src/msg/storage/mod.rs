@@ -151,6 +151,84 @@ impl Msg {
         Ok(Msg::with_outside(HEAP, data, len, block))
     }
 
+    /// Makes this an empty message, whatever it was.
+    #[inline]
+    pub fn reset(&mut self) {
+        if self.is_valid() && self.owns_memory() {
+            self.release();
+        }
+        self.clear_header(0);
+        self.inline_len = 0;
+        self.kind = INLINE;
+    }
+
+    /// Makes this a message with a copy of `bytes`, in place: what a socket receives mostly goes
+    /// into the same message again and again, whose memory then serves again. Fails with ENOMEM,
+    /// leaving an empty message.
+    #[inline]
+    pub fn assign(
+        &mut self,
+        bytes: &[u8],
+        more: bool,
+        metadata: Option<&Arc<Metadata>>,
+    ) -> Result<()> {
+        let len = bytes.len();
+        if !self.reuse_for(len, metadata) {
+            self.reset();
+            if len > INLINE_CAPACITY {
+                let block = Block::allocate(len)?;
+                self.body.outside = Outside { data: Block::content(block), len, block };
+                self.kind = HEAP;
+            }
+            self.metadata.write(metadata.cloned());
+        }
+        self.flags = if more { MORE } else { 0 };
+        let to = if len <= INLINE_CAPACITY {
+            self.inline_len = len as u8;
+            self.inline_mut_ptr()
+        } else {
+            // SAFETY: a heap message by now, whose block has room for `len` bytes.
+            unsafe {
+                self.body.outside.len = len;
+                self.body.outside.data
+            }
+        };
+        // SAFETY: there is room for `len` bytes, which nobody else has a reference to.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, len) };
+        Ok(())
+    }
+
+    /// Whether the memory of this message can take `len` bytes from the same connection without
+    /// anything being released or allocated.
+    #[inline]
+    fn reuse_for(&self, len: usize, metadata: Option<&Arc<Metadata>>) -> bool {
+        let same_connection = match (self.metadata(), metadata) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        if !same_connection || self.routing_id != 0 || !self.group.is_empty() {
+            return false;
+        }
+        match self.kind {
+            INLINE => len <= INLINE_CAPACITY,
+            // SAFETY: a valid heap message has a block, which nobody shares.
+            HEAP if self.flags & SHARED == 0 && len > INLINE_CAPACITY => unsafe {
+                Block::fits(self.body.outside.block, len)
+            },
+            _ => false,
+        }
+    }
+
+    /// The fields beside the content of a message that owns nothing.
+    #[inline]
+    fn clear_header(&mut self, flags: u8) {
+        self.metadata.write(None);
+        self.flags = flags;
+        self.routing_id = 0;
+        self.group = Group::EMPTY;
+    }
+
     /// A message whose content is a buffer that is never freed.
     ///
     /// # Safety

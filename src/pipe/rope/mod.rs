@@ -124,7 +124,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         end: start,
         capacity: 0,
         raw_end: 0,
-        boundary: start,
+        begun: None,
         staged: Vec::new(),
         consumed: 0,
         chunk_size: CHUNK_MIN,
@@ -159,8 +159,9 @@ pub struct Writer {
     capacity: usize,
     /// The end of received bytes not yet recognised as frames, in `end.chunk`.
     raw_end: usize,
-    /// The end of the last complete message: what a commit publishes.
-    boundary: Mark,
+    /// Where the message that is not complete yet begins; `end` is what a commit publishes
+    /// otherwise. Nothing is copied for messages of one part.
+    begun: Option<Mark>,
     /// Externals that belong to frames not committed yet.
     staged: Vec<(u64, External)>,
     /// The last known count of messages the reader has taken.
@@ -176,6 +177,7 @@ impl Writer {
     pub fn append(&mut self, flags: u8, body: &[u8]) -> Result<()> {
         let total = if body.len() > 255 { body.len() + 9 } else { body.len() + 2 };
         self.reserve(total)?;
+        self.begin_frame(flags);
         // SAFETY: `reserve` made room for `total` bytes beyond what was committed.
         let room = unsafe { self.end.chunk.spare(self.end.offset, total) };
         let header = put_header(room, flags, body.len() as u64);
@@ -187,6 +189,7 @@ impl Writer {
     /// Appends a frame whose body stays where it is.
     pub fn append_external(&mut self, flags: u8, body: Msg) -> Result<()> {
         self.reserve(HEADER_MAX)?;
+        self.begin_frame(flags);
         // SAFETY: `reserve` made room.
         let room = unsafe { self.end.chunk.spare(self.end.offset, HEADER_MAX) };
         let header = put_header(room, flags, body.len() as u64);
@@ -221,15 +224,15 @@ impl Writer {
         let written = &self.shared.written;
         // The count may be ahead of the position for a moment, never behind it: a reader that
         // reads the position first credits at most a few messages too early.
-        written.messages.store(self.boundary.messages, Ordering::Relaxed);
-        written.volume.store(self.boundary.volume(), Ordering::Relaxed);
-        written.position.store(self.boundary.position, Ordering::Release);
+        written.messages.store(self.messages(), Ordering::Relaxed);
+        written.volume.store(self.volume(), Ordering::Relaxed);
+        written.position.store(self.position(), Ordering::Release);
     }
 
     #[cold]
     fn publish_externals(&mut self) {
-        let limit = self.boundary.position;
-        let whole = self.end.position == limit;
+        let limit = self.position();
+        let whole = self.begun.is_none();
         let mut externals = self.shared.externals.lock();
         let count = if whole {
             self.staged.len()
@@ -243,10 +246,11 @@ impl Writer {
 
     /// Drops everything after the last whole message. The committed part stays.
     pub fn rollback(&mut self) {
-        let limit = self.boundary.position;
-        let mut next = self.boundary.chunk.next();
+        let boundary = self.begun.take().unwrap_or(self.end);
+        let limit = boundary.position;
+        let mut next = boundary.chunk.next();
         if next.is_some() {
-            self.boundary.chunk.reopen();
+            boundary.chunk.reopen();
         }
         while let Some(chunk) = next {
             next = chunk.next();
@@ -256,40 +260,48 @@ impl Writer {
         self.staged.retain(|(position, external)| {
             *position < limit || (*position == limit && matches!(external, External::Body(_)))
         });
-        self.end = self.boundary;
+        self.end = boundary;
         self.raw_end = self.end.offset;
         self.capacity = self.end.chunk.capacity();
     }
 
     /// True while a message has been begun and its last part is missing.
     pub fn inside_message(&self) -> bool {
-        self.end.position != self.boundary.position
+        self.begun.is_some()
+    }
+
+    /// The end of the last whole message.
+    #[inline]
+    fn position(&self) -> u64 {
+        self.begun.as_ref().map_or(self.end.position, |begun| begun.position)
     }
 
     /// Bytes of whole messages appended since the start, external bodies included.
     pub fn volume(&self) -> u64 {
-        self.boundary.volume()
+        self.begun.as_ref().map_or(self.end.volume(), Mark::volume)
     }
 
     /// Messages appended since the start.
+    #[inline]
     pub fn messages(&self) -> u64 {
-        self.boundary.messages
+        // A message begun is counted when it ends.
+        self.end.messages
     }
 
     /// Messages appended that the reader has not taken, by the last known count.
     #[inline]
     pub fn has_room(&mut self, limit: u64) -> bool {
-        if self.boundary.messages.wrapping_sub(self.consumed) < limit {
+        if self.end.messages.wrapping_sub(self.consumed) < limit {
             return true;
         }
         self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.boundary.messages.wrapping_sub(self.consumed) < limit
+        self.end.messages.wrapping_sub(self.consumed) < limit
     }
 
     /// Messages the reader has not taken yet.
     pub fn backlog(&mut self) -> u64 {
         self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.boundary.messages.wrapping_sub(self.consumed)
+        self.end.messages.wrapping_sub(self.consumed)
     }
 
     /// Asks to be told about credit. False: there is room after all.
@@ -346,6 +358,7 @@ impl Writer {
     #[inline]
     pub fn accept_frame(&mut self, length: usize, flags: u8) {
         debug_assert!(length >= 2 && length <= self.raw_end - self.end.offset);
+        self.begin_frame(flags);
         // SAFETY: within the unparsed bytes.
         let first = unsafe { self.end.chunk.spare(self.end.offset, 1) };
         first[0] = flags;
@@ -354,6 +367,7 @@ impl Writer {
 
     /// The first `header` unparsed bytes are the header of a frame whose body is `body`.
     pub fn accept_external(&mut self, header: usize, flags: u8, body: Msg) {
+        self.begin_frame(flags);
         self.end.bodies += body.len() as u64;
         self.staged.push((self.end.position + header as u64, External::Body(body)));
         self.accept_frame(header, flags);
@@ -429,15 +443,22 @@ impl Writer {
     }
 
     #[inline]
+    fn begin_frame(&mut self, flags: u8) {
+        if flags & MORE != 0 && self.begun.is_none() {
+            self.begun = Some(self.end);
+        }
+    }
+
+    /// A command to be passed over is no message, wherever it stands.
+    #[inline]
     fn advance(&mut self, length: usize, flags: u8) {
         self.end.offset += length;
         self.end.position += length as u64;
         if flags & (MORE | SKIP) == 0 {
             self.end.messages += 1;
-            self.boundary = self.end;
-        } else if flags & SKIP != 0 && self.end.position - length as u64 == self.boundary.position {
-            // A command between two messages is no message, but belongs to neither of them.
-            self.boundary = self.end;
+            if self.begun.is_some() {
+                self.begun = None;
+            }
         }
     }
 }
@@ -488,7 +509,7 @@ fn put_header(room: &mut [u8], flags: u8, length: u64) -> usize {
 pub fn rewind(writer: &mut Writer, reader: &mut Reader) {
     let position = writer.end.position;
     let idle = writer.raw_end == writer.end.offset
-        && writer.boundary.position == position
+        && writer.begun.is_none()
         && reader.head.position == position
         && writer.shared.written.position.load(Ordering::Relaxed) == position;
     if !idle || !Arc::ptr_eq(&writer.shared, reader.shared()) {
@@ -501,6 +522,5 @@ pub fn rewind(writer: &mut Writer, reader: &mut Reader) {
     }
     writer.end.offset = 0;
     writer.raw_end = 0;
-    writer.boundary = writer.end;
     reader.head.offset = 0;
 }

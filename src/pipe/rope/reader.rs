@@ -100,18 +100,20 @@ impl Reader {
             if !self.externals.is_empty() {
                 self.take_metadata();
             }
-            let at = self.head;
+            // Field by field: a copy of the whole mark would wait for its parts to be stored.
+            let (chunk, offset) = (self.head.chunk, self.head.offset);
             // SAFETY: the head lies before the limit, so a whole header was committed here.
-            let start = unsafe { at.chunk.bytes(at.offset, 2) };
+            let start = unsafe { chunk.bytes(offset, 2) };
             let flags = start[0];
             let (header, length) = if flags & LONG == 0 {
                 (2, start[1] as usize)
             } else {
                 // SAFETY: as above, for a long header.
-                (HEADER_MAX, long_length(unsafe { at.chunk.bytes(at.offset + 1, 8) }))
+                (HEADER_MAX, long_length(unsafe { chunk.bytes(offset + 1, 8) }))
             };
             self.frame_flags = flags;
-            if !self.externals.is_empty() && self.external_at(at.position + header as u64).is_some()
+            if !self.externals.is_empty()
+                && self.external_at(self.head.position + header as u64).is_some()
             {
                 self.frame_length = header;
                 self.frame_external = true;
@@ -119,7 +121,7 @@ impl Reader {
                     self.skip();
                     continue;
                 }
-                return self.external_at(at.position + header as u64).map(|body| Frame {
+                return self.external_at(self.head.position + header as u64).map(|body| Frame {
                     flags,
                     body: body.data(),
                     external: true,
@@ -133,7 +135,7 @@ impl Reader {
                 continue;
             }
             // SAFETY: frames are committed whole, and lie in one chunk.
-            let body = unsafe { at.chunk.bytes(at.offset + header, length) };
+            let body = unsafe { chunk.bytes(offset + header, length) };
             let metadata = self.metadata.as_ref();
             return Some(Frame { flags, body, external: false, metadata });
         }
