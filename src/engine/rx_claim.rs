@@ -88,9 +88,9 @@ impl Default for RxClaim {
 mod model {
     use super::*;
     use crate::pipe::rope::{Reader, Writer, rope};
-    use crate::pipe::sync::{Arc, AtomicBool, AtomicU64, check, fence};
+    use crate::pipe::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, check, fence};
     use loom::cell::UnsafeCell;
-    use loom::sync::{Condvar, Mutex};
+    use loom::sync::{Condvar, Mutex, MutexGuard};
     use loom::thread::{JoinHandle, spawn};
 
     /// What a socket, its set of connections and the I/O thread do with the claim: one connection,
@@ -109,6 +109,8 @@ mod model {
         has_mail: AtomicBool,
         waiters: Mutex<Vec<usize>>,
         waiter_count: AtomicU64,
+        /// Callers asleep on the set's descriptor.
+        sleepers: AtomicUsize,
     }
 
     #[derive(Default)]
@@ -156,6 +158,7 @@ mod model {
                 has_mail: AtomicBool::new(false),
                 waiters: Mutex::new(Vec::new()),
                 waiter_count: AtomicU64::new(0),
+                sleepers: AtomicUsize::new(0),
             })
         }
 
@@ -172,8 +175,8 @@ mod model {
             });
         }
 
-        /// Reads one message; true when the pipe was asleep.
-        fn read(&self) -> bool {
+        /// Reads one message: whether there was one, and whether the pipe was asleep.
+        fn read(&self) -> (bool, bool) {
             self.input.with_mut(|_| ());
             let mut ready = self.ready.lock().unwrap();
             let mut found = false;
@@ -191,7 +194,7 @@ mod model {
                 writer.commit()
             };
             self.input.with_mut(|_| ());
-            asleep
+            (found, asleep)
         }
 
         /// Wakes every caller that waits.
@@ -205,46 +208,74 @@ mod model {
 
         // The caller's side.
 
-        /// Receives a message, waiting for it. True: it came without sleep, so the claim is kept.
-        fn receive(&self, caller: usize) -> bool {
-            let mut slept = false;
+        /// Receives a message, waiting for it.
+        fn receive(&self, caller: usize) {
+            let mut lively = true;
             let mut socket = self.socket.lock().unwrap();
             loop {
                 if self.claim.try_app() == Claim::Claimed {
                     self.kernel(|kernel| kernel.watched = false);
                 }
-                if self.claim.is_app() && self.read() {
-                    socket.active = true;
+                if self.claim.is_app() {
+                    self.read_claimed(&mut socket);
                 }
                 if self.take(&mut socket) {
-                    if slept {
-                        self.release();
-                    }
-                    if self.waiter_count.load(Ordering::Relaxed) > 0 {
-                        // There may be more, which was read or announced to this caller alone.
-                        self.notify();
-                    }
-                    return !slept;
+                    self.settle(lively);
+                    return;
                 }
                 self.waiters.lock().unwrap().push(caller);
                 self.waiter_count.fetch_add(1, Ordering::SeqCst);
                 fence(Ordering::SeqCst);
-                let claimed = self.claim.is_app();
-                if !self.has_mail.load(Ordering::Acquire)
-                    && !(claimed && *self.ready.lock().unwrap())
-                {
-                    drop(socket);
-                    let mut kernel = self.kernel.lock().unwrap();
-                    while !kernel.woken[caller] && !(claimed && kernel.edge) {
-                        kernel = self.changed.wait(kernel).unwrap();
-                    }
-                    drop(kernel);
-                    socket = self.socket.lock().unwrap();
-                    slept = true;
+                // Another caller may have dealt with the mail this one was woken for.
+                let taken = self.take(&mut socket);
+                if !taken {
+                    socket = self.sleep(socket, caller);
                 }
                 self.waiters.lock().unwrap().retain(|waiter| *waiter != caller);
                 self.waiter_count.fetch_sub(1, Ordering::SeqCst);
                 self.kernel(|kernel| kernel.woken[caller] = false);
+                lively = false;
+                if taken {
+                    self.settle(lively);
+                    return;
+                }
+            }
+        }
+
+        fn sleep<'a>(
+            &'a self,
+            socket: MutexGuard<'a, Socket>,
+            caller: usize,
+        ) -> MutexGuard<'a, Socket> {
+            let claimed = self.claim.is_app();
+            if self.has_mail.load(Ordering::Acquire) || claimed && *self.ready.lock().unwrap() {
+                return socket;
+            }
+            self.sleepers.fetch_add(usize::from(claimed), Ordering::SeqCst);
+            drop(socket);
+            let mut kernel = self.kernel.lock().unwrap();
+            while !kernel.woken[caller] && !(claimed && kernel.edge) {
+                kernel = self.changed.wait(kernel).unwrap();
+            }
+            drop(kernel);
+            let socket = self.socket.lock().unwrap();
+            self.sleepers.fetch_sub(usize::from(claimed), Ordering::SeqCst);
+            socket
+        }
+
+        fn read_claimed(&self, socket: &mut Socket) {
+            let (found, asleep) = self.read();
+            socket.active |= asleep;
+            if found && self.waiter_count.load(Ordering::SeqCst) > 0 {
+                // It may be what another caller sleeps for.
+                self.notify();
+            }
+        }
+
+        /// A caller that was served without sleep keeps the claim, unless others sleep.
+        fn settle(&self, lively: bool) {
+            if !lively || self.waiter_count.load(Ordering::SeqCst) > 0 {
+                self.release();
             }
         }
 
@@ -306,7 +337,8 @@ mod model {
             if !self.claim.try_io() {
                 return;
             }
-            if self.read() {
+            let (_, asleep) = self.read();
+            if asleep {
                 {
                     let mut mail = self.mail.lock().unwrap();
                     *mail = true;
@@ -323,7 +355,7 @@ mod model {
 
         fn take_back(&self) {
             let _socket = self.socket.lock().unwrap();
-            if self.waiter_count.load(Ordering::SeqCst) == 0 {
+            if self.sleepers.load(Ordering::SeqCst) == 0 {
                 self.release();
             }
         }
@@ -371,18 +403,18 @@ mod model {
     /// what was left or arrives meanwhile although nobody asks for it.
     #[test]
     fn the_io_thread_takes_the_claim_back() {
-        for arriving in 0..2u64 {
+        for (arrived, arriving) in [(1, 1), (2, 0), (2, 1)] {
             check(5, move || {
-                let model = Model::new(2);
+                let model = Model::new(arrived);
                 model.kernel(|kernel| kernel.event = false);
-                assert!(model.receive(0));
+                model.receive(0);
                 assert!(model.claim.is_app());
                 model.kernel(|kernel| kernel.tick = true);
                 let io = start(&model, Model::io_thread);
                 (0..arriving).for_each(|_| model.arrive());
                 stop(&model, io);
                 assert!(!model.claim.is_app());
-                assert_eq!(model.socket.lock().unwrap().reader.backlog(), 1 + arriving);
+                assert_eq!(model.socket.lock().unwrap().reader.backlog(), arrived - 1 + arriving);
             });
         }
     }
@@ -405,12 +437,26 @@ mod model {
     /// Two callers wait for a message each: what one of them reads may be meant for the other.
     #[test]
     fn two_callers() {
+        check(2, || {
+            let model = Model::new(0);
+            let io = start(&model, Model::io_thread);
+            let other = start(&model, |model| model.receive(1));
+            model.arrive();
+            model.arrive();
+            model.receive(0);
+            other.join().unwrap();
+            stop(&model, io);
+        });
+    }
+
+    /// The same with messages that arrive at any time. Four threads: one preemption takes a second,
+    /// two take minutes.
+    #[test]
+    fn two_callers_at_any_time() {
         check(1, || {
             let model = Model::new(0);
             let io = start(&model, Model::io_thread);
-            let other = start(&model, |model| {
-                model.receive(1);
-            });
+            let other = start(&model, |model| model.receive(1));
             let network = start(&model, |model| {
                 model.arrive();
                 model.arrive();
