@@ -191,9 +191,20 @@ def run_library(library, programs, arguments, report):
 def run_interop(libraries, arguments, report):
     """Every scenario of the interop program, one process over each library, both ways round."""
     program = arguments.build / "interop"
-    scenarios = subprocess.run([program, "list"], capture_output=True, text=True, check=True)
-    names = [n for n in scenarios.stdout.split() if (arguments.filter or "") in n]
     total = Counts()
+
+    def scenarios(library):
+        """What this library can take part in."""
+        listed = subprocess.run(
+            [program, "list"],
+            env=library.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [name for name in listed.stdout.split() if (arguments.filter or "") in name]
+
+    able = {library.name: scenarios(library) for library in libraries}
 
     def run_pair(binder, connecter, name):
         first = subprocess.Popen(
@@ -223,6 +234,8 @@ def run_interop(libraries, arguments, report):
 
     for binder, connecter in itertools.product(libraries, repeat=2):
         counts = Counts()
+        names = [name for name in able[binder.name] if name in able[connecter.name]]
+        counts.skipped = len(set(able[binder.name]) ^ set(able[connecter.name]))
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             jobs = [
                 (name, pool.submit(run_pair, binder, connecter, name))

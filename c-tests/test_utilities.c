@@ -75,10 +75,16 @@ TEST(z85_round_trip) {
 
 // ---- CURVE keys --------------------------------------------------------------------------------
 
+static bool makes_keys(void) {
+    char public_key[41], secret_key[41];
+    return zmq_curve_keypair(public_key, secret_key) == 0;
+}
+
 TEST(curve_keypair) {
     char public_key[41], secret_key[41], derived[41];
-    if (!zmq_has("curve")) {
-        CHECK_ERRNO(zmq_curve_keypair(public_key, secret_key), ENOTSUP);
+    // A library may make keys without having the mechanism.
+    if (!zmq_has("curve") && zmq_curve_keypair(public_key, secret_key) == -1) {
+        CHECK_EQ(errno, ENOTSUP);
         CHECK_ERRNO(zmq_curve_public(derived, secret_key), ENOTSUP);
         return;
     }
@@ -95,7 +101,7 @@ TEST(curve_keypair) {
 
 // The pair of keys the manual page of zmq_curve prints.
 TEST(curve_public_of_a_known_key) {
-    if (!zmq_has("curve"))
+    if (!makes_keys())
         skip("no CURVE");
     char derived[41];
     CHECK_OK(zmq_curve_public(derived, "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"));
@@ -103,7 +109,7 @@ TEST(curve_public_of_a_known_key) {
 }
 
 TEST(curve_keys_differ) {
-    if (!zmq_has("curve"))
+    if (!makes_keys())
         skip("no CURVE");
     char first[41], second[41], secret[41];
     CHECK_OK(zmq_curve_keypair(first, secret));
@@ -112,7 +118,7 @@ TEST(curve_keys_differ) {
 }
 
 TEST(curve_public_of_no_key) {
-    if (!zmq_has("curve"))
+    if (!makes_keys())
         skip("no CURVE");
     char derived[41];
     CHECK_ERRNO(zmq_curve_public(derived, "not a multiple of five"), EINVAL);
@@ -123,7 +129,7 @@ TEST(curve_public_of_no_key) {
 }
 
 TEST_OURS_ONLY(curve_public_wants_forty_characters, "it takes any multiple of five characters") {
-    if (!zmq_has("curve"))
+    if (!makes_keys())
         skip("no CURVE");
     char derived[41];
     CHECK_ERRNO(zmq_curve_public(derived, "short"), EINVAL);

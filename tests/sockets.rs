@@ -230,7 +230,7 @@ fn a_router_tells_of_peers_that_come_and_go() {
     let dealer = context.socket(ZMQ_DEALER);
     set_bytes(dealer, ZMQ_ROUTING_ID, b"X");
     let endpoint = context.join(router, dealer);
-    let mut message = || [receive(router), receive(router)].map(Option::unwrap_or_default);
+    let message = || [receive(router), receive(router)].map(Option::unwrap_or_default);
     assert_eq!(message(), [b"X".to_vec(), b"".to_vec()]);
     assert!(send(dealer, b"Hello"));
     assert_eq!(message(), [b"X".to_vec(), b"Hello".to_vec()]);

@@ -205,10 +205,11 @@ impl RxSet {
 
     // The I/O thread's side.
 
-    /// Ends the look after the claim. False: it is in use again.
+    /// Ends the look after the claim. False: it is in use again, by a thread that may keep it. One
+    /// that sleeps gives it back when it has woken up.
     pub fn stop_ticking(&self) -> bool {
         self.ticking.store(false, Ordering::SeqCst);
-        !self.claim.is_app_now() || self.ticking.swap(true, Ordering::SeqCst)
+        !self.claim.is_app_now() || self.has_sleepers() || self.ticking.swap(true, Ordering::SeqCst)
     }
 
     /// Reads what has arrived unless a caller has the claim. True: there is more to read.

@@ -388,7 +388,8 @@ impl Reactor {
                 watched.port.take_back();
             }
             watched.uses = uses;
-            watched.idle_ticks = if set.is_claimed() { 0 } else { watched.idle_ticks + 1 };
+            let idle = !set.is_claimed() || set.has_sleepers();
+            watched.idle_ticks = if idle { watched.idle_ticks + 1 } else { 0 };
             if watched.idle_ticks > IDLE_TICKS && set.stop_ticking() {
                 watched.ticking = false;
                 self.ticking -= 1;

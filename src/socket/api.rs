@@ -225,7 +225,8 @@ fn wait(
     interest: Interest,
     attempt: impl FnMut(&mut Open) -> Result<()>,
 ) -> Result<()> {
-    Waiting::new(socket, timeout).run(core, interest, attempt)
+    let id = core.as_ref().ok_or(Error::NOTSOCK)?.id();
+    Waiting::new(socket, id, timeout).run(core, interest, attempt)
 }
 
 /// zmq_socket_monitor(3) and zmq_socket_monitor_versioned(3)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 //! Sockets: the calls behind `zmq_*`, waiting, endpoints, options, monitors.
 //!
 //! A [`Socket`] outlives its handle: its memory is kept and used again for later sockets, with a

@@ -3,8 +3,8 @@
 //! Socket monitors (zmq_socket_monitor(3)).
 //!
 //! A monitor is a socket of its own, bound to an inproc name, that the library sends events to.
-//! Sending never waits: when nobody reads, events beyond the high-water mark are dropped and
-//! counted, so that a forgotten monitor holds up neither an I/O thread nor a caller.
+//! Sending never waits: when nobody reads, events beyond the high-water mark are dropped, so that
+//! a forgotten monitor holds up neither an I/O thread nor a caller.
 
 use super::{Socket, api};
 use crate::abi::*;
@@ -26,7 +26,6 @@ pub struct MonitorSlot {
     monitor: Mutex<Option<Monitor>>,
     /// The events asked for; 0 without a monitor.
     events: AtomicU64,
-    dropped: AtomicU64,
 }
 
 /// The monitor stops when the last copy of this goes: after the socket, its sessions and its
@@ -71,14 +70,8 @@ impl MonitorSlot {
         }
         let monitor = self.monitor.lock();
         let Some(monitor) = &*monitor else { return };
-        if monitor.send(event).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Events that nobody read in time.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        // What there is no room for is dropped.
+        let _ = monitor.send(event);
     }
 
     /// Asks for this event?

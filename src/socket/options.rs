@@ -117,7 +117,7 @@ impl Open {
             let _ = signal.drain();
         }
         let (input, output) = self.readiness();
-        i32::from(input) * ZMQ_POLLIN | i32::from(output) * ZMQ_POLLOUT
+        (i32::from(input) * ZMQ_POLLIN) | (i32::from(output) * ZMQ_POLLOUT)
     }
 
     /// ZMQ_FD: made when it is asked for, and readable then, since there may be something to see.

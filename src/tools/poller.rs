@@ -290,3 +290,187 @@ impl Snapshot {
         count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctx;
+    use crate::socket::api;
+    use std::time::{Duration, Instant};
+
+    const IN: i16 = ZMQ_POLLIN as i16;
+    const OUT: i16 = ZMQ_POLLOUT as i16;
+    const NO_EVENT: zmq_poller_event_t = zmq_poller_event_t {
+        socket: std::ptr::null_mut(),
+        fd: -1,
+        user_data: std::ptr::null_mut(),
+        events: 0,
+    };
+
+    /// A context with two PAIR sockets joined to each other.
+    struct Bench {
+        context: *mut c_void,
+        sockets: [*mut c_void; 2],
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let context = ctx::api::new().unwrap();
+            let sockets = [0, 1].map(|_| api::open(context, ZMQ_PAIR).unwrap());
+            api::bind(sockets[0], c"inproc://bench").unwrap();
+            api::connect(sockets[1], c"inproc://bench").unwrap();
+            Bench { context, sockets }
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            for socket in self.sockets {
+                let _ = api::close(socket);
+            }
+            ctx::api::term(self.context).unwrap();
+        }
+    }
+
+    fn wait_one(poller: *mut c_void, timeout: c_long) -> Result<zmq_poller_event_t> {
+        let mut events = [NO_EVENT];
+        wait(poller, &mut events, timeout).map(|count| {
+            assert_eq!(count, 1);
+            events[0]
+        })
+    }
+
+    #[test]
+    fn registration() {
+        let bench = Bench::new();
+        let (poller, null) = (new().unwrap(), std::ptr::null_mut());
+        let (socket, closed) = (Key::Socket(bench.sockets[0]), Key::Socket(bench.sockets[1]));
+        let (none, unknown) = (Key::Descriptor(-1), Key::Descriptor(7));
+        for (result, expected) in [
+            (add(bench.sockets[0], socket, null, IN), Err(Error::FAULT)),
+            (add(poller, Key::Socket(null), null, IN), Err(Error::NOTSOCK)),
+            (add(poller, Key::Socket(poller), null, IN), Err(Error::NOTSOCK)),
+            (add(poller, none, null, IN), Err(Error::BADF)),
+            (add(poller, socket, null, i16::MAX), Err(Error::INVAL)),
+            (add(poller, socket, null, 0), Ok(())),
+            (add(poller, socket, null, IN), Err(Error::INVAL)),
+            (add(poller, closed, null, IN), Ok(())),
+            (modify(poller, socket, 16), Err(Error::INVAL)),
+            (modify(poller, socket, OUT), Ok(())),
+            (modify(poller, unknown, IN), Err(Error::INVAL)),
+            (modify(poller, none, IN), Err(Error::BADF)),
+            (remove(poller, unknown), Err(Error::INVAL)),
+            (remove(poller, none), Err(Error::BADF)),
+            (size(poller).map(|size| assert_eq!(size, 2)), Ok(())),
+            (fd(poller).map(drop), Err(Error::INVAL)),
+            (remove(poller, socket), Ok(())),
+            (remove(poller, socket), Err(Error::INVAL)),
+            (api::close(bench.sockets[1]), Ok(())),
+            (wait_one(poller, 0).map(drop), Err(Error::NOTSOCK)),
+            (remove(poller, closed), Err(Error::NOTSOCK)),
+            (size(poller).map(|size| assert_eq!(size, 0)), Ok(())),
+            (destroy(poller), Ok(())),
+            (destroy(poller), Err(Error::FAULT)),
+            (size(poller).map(drop), Err(Error::FAULT)),
+        ] {
+            assert_eq!(result, expected);
+        }
+    }
+
+    #[test]
+    fn events_come_in_the_order_of_registration() {
+        let bench = Bench::new();
+        let poller = new().unwrap();
+        let [first, second] = bench.sockets;
+        add(poller, Key::Socket(second), first, IN | OUT).unwrap();
+        add(poller, Key::Socket(first), second, IN | OUT).unwrap();
+        api::send_bytes(first, b"x", 0).unwrap();
+        let mut events = [NO_EVENT; 3];
+        assert_eq!(wait(poller, &mut events, -1), Ok(2));
+        let seen = events.map(|event| (event.socket, event.user_data, event.events));
+        let null = std::ptr::null_mut();
+        assert_eq!(seen, [(second, first, IN | OUT), (first, second, OUT), (null, null, 0)]);
+        // One event at a time is the first; an item without events never fires.
+        assert_eq!(wait_one(poller, -1).unwrap().socket, second);
+        modify(poller, Key::Socket(second), 0).unwrap();
+        assert_eq!(wait_one(poller, -1).unwrap().socket, first);
+        destroy(poller).unwrap();
+    }
+
+    #[test]
+    fn descriptors() {
+        use std::os::fd::AsRawFd;
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (poller, key) = (new().unwrap(), Key::Descriptor(near.as_raw_fd()));
+        add(poller, key, poller, IN).unwrap();
+        assert_eq!(wait_one(poller, 0).map(drop), Err(Error::AGAIN));
+        drop(far);
+        let event = wait_one(poller, -1).unwrap();
+        assert_eq!((event.fd, event.user_data), (near.as_raw_fd(), poller));
+        assert!(event.socket.is_null() && event.events & IN != 0);
+        modify(poller, key, 0).unwrap();
+        assert_eq!(wait_one(poller, 0).map(drop), Err(Error::AGAIN));
+        destroy(poller).unwrap();
+    }
+
+    #[test]
+    fn waits_without_hope() {
+        let bench = Bench::new();
+        let poller = new().unwrap();
+        for registered in [false, true] {
+            if registered {
+                let socket = Key::Socket(bench.sockets[0]);
+                add(poller, socket, std::ptr::null_mut(), 0).unwrap();
+            }
+            assert_eq!(wait_one(poller, -1).map(drop), Err(Error::FAULT));
+            assert_eq!(wait(poller, &mut [], -1), Err(Error::FAULT));
+            let start = Instant::now();
+            assert_eq!(wait_one(poller, 30).map(drop), Err(Error::AGAIN));
+            assert!(start.elapsed() >= Duration::from_millis(30));
+        }
+        destroy(poller).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_the_context_is_told() {
+        let bench = Bench::new();
+        let poller = new().unwrap();
+        let socket = Key::Socket(bench.sockets[0]);
+        add(poller, socket, std::ptr::null_mut(), IN).unwrap();
+        let handle = poller as usize;
+        let waiting = std::thread::spawn(move || wait_one(handle as *mut c_void, -1).map(drop));
+        std::thread::sleep(Duration::from_millis(20));
+        ctx::api::shutdown(bench.context).unwrap();
+        assert_eq!(waiting.join().unwrap(), Err(Error::TERM));
+        destroy(poller).unwrap();
+    }
+
+    /// What zmq_poller_fd gives away, tried with sockets of another type.
+    #[test]
+    fn the_descriptor_tells_of_news() {
+        let bench = Bench::new();
+        let poller = new().unwrap();
+        let [first, second] = bench.sockets;
+        add(poller, Key::Socket(first), std::ptr::null_mut(), IN).unwrap();
+        let fd = with(poller, |poller| {
+            poller.thread_safe_seen = true;
+            let fd = poller.fd()?;
+            let signal = poller.signal.clone().ok_or(Error::INVAL)?;
+            attach(NamedSocket::new(first)?, &signal)?;
+            Ok(fd)
+        })
+        .unwrap();
+        let readable = |timeout| {
+            let mut fds = [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }];
+            crate::transport::poll_fds(&mut fds, Some(Duration::from_millis(timeout))) == Ok(1)
+        };
+        assert!(readable(0), "there may be something to see");
+        assert_eq!(wait_one(poller, 0).map(drop), Err(Error::AGAIN));
+        assert!(!readable(0));
+        api::send_bytes(second, b"x", 0).unwrap();
+        assert!(readable(5000));
+        assert_eq!(wait_one(poller, 0).unwrap().socket, first);
+        remove(poller, Key::Socket(first)).unwrap();
+        destroy(poller).unwrap();
+    }
+}

@@ -318,3 +318,174 @@ impl Pair {
         self.target.as_mut().unwrap_or(&mut self.source).as_mut().ok_or(Error::NOTSOCK)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctx;
+    use std::ffi::CStr;
+
+    /// A proxy on a thread of its own, and the sockets at its ends.
+    struct Bench {
+        context: Handle,
+        proxy: Option<std::thread::JoinHandle<Result<()>>>,
+        inner: Vec<Handle>,
+        outer: Vec<Handle>,
+    }
+
+    const NAMES: [&CStr; 4] = [c"inproc://0", c"inproc://1", c"inproc://2", c"inproc://3"];
+
+    impl Bench {
+        /// The types of frontend, backend, capture and control, and of their peers; -1 for none.
+        fn new(inner: [i32; 4], outer: [i32; 4], prepare: impl Fn(Handle)) -> Bench {
+            let context = ctx::api::new().unwrap();
+            let open = |socket_type: i32| match socket_type {
+                -1 => std::ptr::null_mut(),
+                _ => api::open(context, socket_type).unwrap(),
+            };
+            let (inner, outer) = (inner.map(open), outer.map(open));
+            for ((inner, outer), name) in inner.into_iter().zip(outer).zip(NAMES) {
+                if !inner.is_null() {
+                    prepare(inner);
+                    prepare(outer);
+                    let patience = 10_000_i32.to_ne_bytes();
+                    api::set_option(outer, ZMQ_RCVTIMEO, Some(&patience)).unwrap();
+                    api::bind(inner, name).unwrap();
+                    api::connect(outer, name).unwrap();
+                }
+            }
+            let handles = inner.map(|handle| handle as usize);
+            let proxy = std::thread::spawn(move || {
+                let [frontend, backend, capture, control] = handles.map(|handle| handle as Handle);
+                run(frontend, backend, capture, control)
+            });
+            let live = |sockets: [Handle; 4]| sockets.into_iter().filter(|s| !s.is_null());
+            Bench {
+                context,
+                proxy: Some(proxy),
+                inner: live(inner).collect(),
+                outer: outer.to_vec(),
+            }
+        }
+
+        fn send(&self, end: usize, parts: &[&str]) {
+            for (place, part) in parts.iter().enumerate() {
+                let flags = if place + 1 < parts.len() { ZMQ_SNDMORE } else { 0 };
+                api::send_bytes(self.outer[end], part.as_bytes(), flags).unwrap();
+            }
+        }
+
+        fn receive(&self, end: usize) -> Vec<Vec<u8>> {
+            let mut parts = Vec::new();
+            let mut part = Msg::new();
+            loop {
+                api::recv_msg(self.outer[end], &mut part, 0).unwrap();
+                parts.push(part.data().to_vec());
+                if !part.more() {
+                    return parts;
+                }
+            }
+        }
+
+        fn statistics(&self) -> Vec<u64> {
+            self.send(3, &["STATISTICS"]);
+            let number = |part: Vec<u8>| u64::from_ne_bytes(part.try_into().unwrap());
+            self.receive(3).into_iter().map(number).collect()
+        }
+
+        fn join(&mut self) -> Result<()> {
+            self.proxy.take().map_or(Ok(()), |proxy| proxy.join().unwrap())
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            ctx::api::shutdown(self.context).unwrap();
+            let _ = self.join();
+            for socket in self.inner.iter().chain(&self.outer).filter(|s| !s.is_null()) {
+                api::close(*socket).unwrap();
+            }
+            ctx::api::term(self.context).unwrap();
+        }
+    }
+
+    #[test]
+    fn both_ways_with_copies_and_counts() {
+        let inner = [ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH, ZMQ_PAIR];
+        let outer = [ZMQ_REQ, ZMQ_REP, ZMQ_PULL, ZMQ_PAIR];
+        let name = |socket: Handle| api::set_option(socket, ZMQ_ROUTING_ID, Some(b"me")).unwrap();
+        let mut bench = Bench::new(inner, outer, name);
+        bench.send(0, &["question", "of two"]);
+        assert_eq!(bench.receive(2), [&b"me"[..], b"", b"question", b"of two"]);
+        assert_eq!(bench.receive(1), [&b"question"[..], b"of two"]);
+        bench.send(1, &["answer"]);
+        assert_eq!(bench.receive(2), [&b"me"[..], b"", b"answer"]);
+        assert_eq!(bench.receive(0), [b"answer"]);
+        assert_eq!(bench.statistics(), [4, 16, 3, 8, 3, 8, 4, 16]);
+        bench.send(3, &["TERMINATE"]);
+        assert_eq!(bench.join(), Ok(()));
+    }
+
+    #[test]
+    fn a_rep_socket_in_control_answers_everything() {
+        let mut bench = Bench::new(
+            [ZMQ_PULL, ZMQ_PUSH, -1, ZMQ_REP],
+            [ZMQ_PUSH, ZMQ_PULL, -1, ZMQ_REQ],
+            |_| {},
+        );
+        let steer = |command| {
+            bench.send(3, &[command]);
+            assert_eq!(bench.receive(3), [b""]);
+        };
+        bench.send(0, &["a"]);
+        assert_eq!(bench.receive(1), [b"a"]);
+        steer("PAUSE");
+        bench.send(0, &["b"]);
+        steer("pause");
+        assert_eq!(bench.statistics()[..2], [1, 1]);
+        steer("RESUME");
+        assert_eq!(bench.receive(1), [b"b"]);
+        steer("TERMINATE");
+        assert_eq!(bench.join(), Ok(()));
+    }
+
+    /// The message the XPUB cannot take stays in the proxy's hands, and the proxy goes on obeying.
+    #[test]
+    fn a_stuck_message_does_not_stop_control() {
+        let limits = |socket: Handle| {
+            for option in [ZMQ_SNDHWM, ZMQ_RCVHWM, ZMQ_XPUB_NODROP] {
+                let _ = api::set_option(socket, option, Some(&1i32.to_ne_bytes()));
+            }
+        };
+        let inner = [ZMQ_PAIR, ZMQ_XPUB, -1, ZMQ_PAIR];
+        let outer = [ZMQ_PAIR, ZMQ_XSUB, -1, ZMQ_PAIR];
+        let mut bench = Bench::new(inner, outer, limits);
+        api::send_bytes(bench.outer[1], &[1], 0).unwrap();
+        assert_eq!(bench.receive(0), [[1]]);
+        for number in 0..5 {
+            bench.send(0, &[&number.to_string()]);
+        }
+        while bench.statistics()[0] < 3 {
+            std::thread::yield_now();
+        }
+        assert_eq!(bench.statistics()[6], 2, "what the pipe to the subscriber holds");
+        for number in 0..5 {
+            assert_eq!(bench.receive(1), [number.to_string().as_bytes()]);
+        }
+        bench.send(3, &["TERMINATE"]);
+        assert_eq!(bench.join(), Ok(()));
+    }
+
+    #[test]
+    fn errors_end_it() {
+        let null = std::ptr::null_mut();
+        assert_eq!(run(null, null, null, null), Err(Error::NOTSOCK));
+        let none = [-1; 4];
+        let [mut inner, mut outer] = [none; 2];
+        (inner[0], inner[1]) = (ZMQ_PULL, ZMQ_PUSH);
+        (outer[0], outer[1]) = (ZMQ_PUSH, ZMQ_PULL);
+        let mut bench = Bench::new(inner, outer, |_| {});
+        ctx::api::shutdown(bench.context).unwrap();
+        assert_eq!(bench.join(), Err(Error::TERM));
+    }
+}
