@@ -410,7 +410,7 @@ mod tests {
             (MechanismConfig::PlainServer, [Some(Required), None, Some(Required), Some(Required)]),
         ] {
             for (number, handler) in expected.into_iter().enumerate() {
-                let mut options = Options::new(ZMQ_DEALER);
+                let mut options = Options::new(ZMQ_DEALER, false, true);
                 options.zap_domain = if number & 2 != 0 { b"global".to_vec() } else { Vec::new() };
                 options.zap_enforce_domain = number & 1 != 0;
                 assert_eq!(zap_use(&mechanism, &options), handler, "{mechanism:?} {number}");
