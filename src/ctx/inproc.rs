@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 //! The inproc names of a context: who is bound, and who waits for somebody to bind.
 
+use crate::engine::Owner;
 use crate::errno::{Error, Result};
-use crate::io::{SocketPort, limit};
+use crate::io::limit;
 use crate::pipe::rope::Writer;
 use crate::pipe::{Peer, Pipe, PipeId, UNLIMITED, pair};
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Side {
     /// The socket's number.
     pub socket: u64,
+    pub socket_type: i32,
     pub port: Arc<dyn InprocPort>,
     /// High-water marks in messages, as the options have them.
     pub sndhwm: i32,
@@ -27,10 +29,13 @@ pub struct Side {
     pub conflate: (bool, bool),
 }
 
-/// A socket as its inproc peers see it.
-pub trait InprocPort: SocketPort {
+/// A socket as its inproc peers see it. None of these calls blocks.
+pub trait InprocPort: Owner {
     /// A pipe to a peer that has connected.
     fn attach_inproc(&self, pipe: Pipe, end: InprocEnd);
+
+    /// The peer has closed its end of this pipe; what it sent can still be read.
+    fn peer_gone(&self, pipe: PipeId);
 
     /// The name that the pipe of `own` waits for has been bound by `peer`.
     fn bound(&self, own: &Arc<End>, peer: InprocPeer);
@@ -101,7 +106,7 @@ impl Peer for End {
     }
 
     fn closed(&self) {
-        self.port.pipe_ended(self.pipe());
+        self.port.peer_gone(self.pipe());
     }
 }
 
@@ -251,22 +256,10 @@ impl Registry {
     /// Connects to a name, bound or not: the connecter's end of the pipe, and what to keep with it.
     pub fn connect(&self, name: &[u8], side: Side) -> Result<(Pipe, InprocEnd)> {
         let mut names = self.0.lock();
-        let own = End::new(side.port.clone());
-        if let Some(binder_side) = names.bound.get(name).cloned() {
-            let peer = End::new(binder_side.port.clone());
-            let send = combined_limit(side.sndhwm, binder_side.rcvhwm);
-            let receive = combined_limit(binder_side.sndhwm, side.rcvhwm);
-            let (mut pipe, mut other) = pair((peer.clone(), own.clone()), (send, receive))?;
-            conflate(&side, &mut pipe, &mut other);
-            let facts = PeerFacts::of(&binder_side, &side);
-            let other_facts = PeerFacts::of(&side, &binder_side);
-            pipe.routing_id = facts.routing_id.clone();
-            other.routing_id = other_facts.routing_id.clone();
-            let connecter = InprocPeer { end: own.clone(), facts: other_facts };
-            let other_end = InprocEnd { own: peer.clone(), peer: Some(connecter) };
-            binder_side.port.attach_inproc(other, other_end);
-            return Ok((pipe, InprocEnd { own, peer: Some(InprocPeer { end: peer, facts }) }));
+        if let Some(binder) = names.bound.get(name) {
+            return join(&side, binder);
         }
+        let own = End::new(side.port.clone());
         let binder = Arc::new(Unbound { end: Mutex::new(None) });
         let (mut pipe, mut other) =
             pair((binder.clone(), own.clone()), (limit(side.sndhwm), limit(side.rcvhwm)))?;
@@ -276,6 +269,35 @@ impl Registry {
         names.pending.entry(name.to_vec()).or_default().push(waiting);
         Ok((pipe, InprocEnd { own, peer: None }))
     }
+
+    /// Connects to a name if a socket of one of these types has bound it; `None` otherwise.
+    pub fn connect_bound(&self, name: &[u8], types: &[i32], side: &Side) -> Result<Option<Pipe>> {
+        let names = self.0.lock();
+        match names.bound.get(name) {
+            Some(binder) if types.contains(&binder.socket_type) => {
+                join(side, binder).map(|(pipe, _)| Some(pipe))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Makes the pipe between two sides: the binder's end is attached to it, the connecter's returned.
+fn join(side: &Side, binder: &Side) -> Result<(Pipe, InprocEnd)> {
+    let own = End::new(side.port.clone());
+    let peer = End::new(binder.port.clone());
+    let send = combined_limit(side.sndhwm, binder.rcvhwm);
+    let receive = combined_limit(binder.sndhwm, side.rcvhwm);
+    let (mut pipe, mut other) = pair((peer.clone(), own.clone()), (send, receive))?;
+    conflate(side, &mut pipe, &mut other);
+    let facts = PeerFacts::of(binder, side);
+    let other_facts = PeerFacts::of(side, binder);
+    pipe.routing_id = facts.routing_id.clone();
+    other.routing_id = other_facts.routing_id.clone();
+    let connecter = InprocPeer { end: own.clone(), facts: other_facts };
+    let other_end = InprocEnd { own: peer.clone(), peer: Some(connecter) };
+    binder.port.attach_inproc(other, other_end);
+    Ok((pipe, InprocEnd { own, peer: Some(InprocPeer { end: peer, facts }) }))
 }
 
 /// Makes the pipe keep the newest message only, if the connecting side asks for it.

@@ -7,6 +7,7 @@ pub mod handles;
 pub mod inproc;
 #[allow(unsafe_code)]
 mod threads;
+mod zap;
 
 use crate::errno::{Error, Result};
 use crate::io::{IoHandle, IoThread, Lease};

@@ -90,7 +90,7 @@ impl Reactor {
     }
 
     /// A descriptor of a session that is not in traffic became ready.
-    pub(super) fn session_ready(&mut self, id: u64, readable: bool) {
+    pub(super) fn session_ready(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match &session.state {
             State::Connecting(stream) => {
@@ -108,7 +108,7 @@ impl Reactor {
                     Err(error) => self.connect_failed(id, error),
                 }
             }
-            State::Handshaking(_) => self.continue_handshake(id, readable),
+            State::Handshaking(_) => self.continue_handshake(id),
             _ => {}
         }
     }

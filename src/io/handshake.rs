@@ -4,15 +4,18 @@
 
 use super::reactor::{Reactor, Source, Timer};
 use super::session::{Origin, Session, State, network_pipe};
+use super::zap::{Answer, Question};
+use super::{IoHandle, SocketPort};
 use crate::abi::*;
 use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
+use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
-use crate::msg::Metadata;
+use crate::msg::{Metadata, Msg};
 use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
-use crate::zmtp::error::HandshakeEvent;
+use crate::zmtp::error::{HandshakeError, HandshakeEvent};
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
 use crate::zmtp::{SocketType, Version};
@@ -26,6 +29,9 @@ const READ_SIZE: usize = 4096;
 pub(super) struct Handshaking {
     pub(super) stream: Stream,
     handshake: Handshake,
+    question: Option<Question>,
+    /// The handshake has a time limit.
+    limited: bool,
 }
 
 impl Reactor {
@@ -36,31 +42,35 @@ impl Reactor {
             self.begin_traffic(id, stream, None, Vec::new());
             return;
         }
-        let Some(config) = handshake_config(&session.options) else {
+        let Some(config) = handshake_config(&session.options, &stream) else {
             self.end_session(id);
             return;
         };
         let fd = stream.fd();
-        session.state =
-            State::Handshaking(Box::new(Handshaking { stream, handshake: config.start() }));
+        session.state = State::Handshaking(Box::new(Handshaking {
+            stream,
+            handshake: config.start(),
+            question: None,
+            limited: session.options.handshake_ivl > 0,
+        }));
         if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl) {
             let at = self.now + Duration::from_millis(interval);
             session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
         }
         self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
-        self.continue_handshake(id, true);
+        self.continue_handshake(id);
     }
 
-    pub(super) fn continue_handshake(&mut self, id: u64, _readable: bool) {
+    pub(super) fn continue_handshake(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let State::Handshaking(handshaking) = &mut session.state else { return };
-        match handshaking.advance() {
+        match handshaking.advance(&*session.port, id, &self.handle) {
             Ok(Step::Waiting) => {}
             Ok(Step::Established(leftover)) => {
                 let state = std::mem::replace(&mut session.state, State::Idle);
                 self.timers.cancel(session.timer.take());
                 let State::Handshaking(handshaking) = state else { return };
-                let Handshaking { stream, handshake } = *handshaking;
+                let Handshaking { stream, handshake, .. } = *handshaking;
                 self.deregister(stream.fd());
                 let established = handshake.into_established();
                 self.begin_traffic(id, stream, established, leftover);
@@ -203,12 +213,19 @@ enum Step {
 
 enum Broken {
     Stream(Error),
-    Protocol(crate::zmtp::error::HandshakeError),
+    Protocol(HandshakeError),
 }
 
 impl Handshaking {
-    fn advance(&mut self) -> Result<Step, Broken> {
+    fn advance(
+        &mut self,
+        port: &dyn SocketPort,
+        session: u64,
+        home: &Arc<IoHandle>,
+    ) -> Result<Step, Broken> {
         loop {
+            self.ask(port, session, home)?;
+            self.take_answer()?;
             self.flush()?;
             if self.handshake.is_established() {
                 return Ok(Step::Established(Vec::new()));
@@ -224,11 +241,7 @@ impl Handshaking {
                 match self.handshake.handle_input(input) {
                     Ok(0) => break,
                     Ok(taken) => input = &input[taken..],
-                    Err(error) => {
-                        // A last command tells the peer why.
-                        let _ = self.flush();
-                        return Err(Broken::Protocol(error));
-                    }
+                    Err(error) => return Err(self.broken(error)),
                 }
             }
             if self.handshake.is_established() {
@@ -237,6 +250,48 @@ impl Handshaking {
                 return Ok(Step::Established(input.to_vec()));
             }
         }
+    }
+
+    /// Puts the handshake's question to the ZAP handler, if it has one.
+    fn ask(
+        &mut self,
+        port: &dyn SocketPort,
+        session: u64,
+        home: &Arc<IoHandle>,
+    ) -> Result<(), Broken> {
+        let Some(request) = self.handshake.poll_zap_request() else { return Ok(()) };
+        // A question that cannot be put for another reason is as good as refused.
+        self.question = Question::put(&request, port, session, home).map_err(Broken::Stream)?;
+        if self.question.is_none() {
+            self.handshake.handle_no_zap_handler().map_err(|error| self.broken(error))?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether the ZAP handler has answered.
+    fn take_answer(&mut self) -> Result<(), Broken> {
+        let Some(question) = &mut self.question else { return Ok(()) };
+        match question.answer().map_err(Broken::Stream)? {
+            Answer::None => Ok(()),
+            Answer::Reply(frames) => {
+                self.question = None;
+                let frames: Vec<&[u8]> = frames.iter().map(Msg::data).collect();
+                self.handshake.handle_zap_reply(&frames).map_err(|error| self.broken(error))
+            }
+            // As with a handler that never answers, the peer waits until its time is over: let
+            // back in at once, it might find a server that is open for want of a handler.
+            Answer::Gone if self.limited => {
+                self.question = None;
+                Ok(())
+            }
+            Answer::Gone => Err(Broken::Stream(Error::PIPE)),
+        }
+    }
+
+    /// The handshake has failed. A last command tells the peer why.
+    fn broken(&mut self, error: HandshakeError) -> Broken {
+        let _ = self.flush();
+        Broken::Protocol(error)
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
@@ -265,22 +320,54 @@ fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
 }
 
 /// `None` for a mechanism this build does not have: such a socket talks to nobody.
-fn handshake_config(options: &Options) -> Option<HandshakeConfig> {
-    if options.mechanism != Mechanism::Null || !options.zap_domain.is_empty() {
-        return None;
-    }
+fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfig> {
+    let mechanism = match options.mechanism {
+        Mechanism::Null => MechanismConfig::Null,
+        Mechanism::Plain if options.as_server => MechanismConfig::PlainServer,
+        Mechanism::Plain => MechanismConfig::PlainClient {
+            username: options.plain_username.clone(),
+            password: options.plain_password.clone(),
+        },
+        Mechanism::Curve | Mechanism::Gssapi => return None,
+    };
+    let zap = zap_use(&mechanism, options).map(|handler| ZapConfig {
+        domain: options.zap_domain.clone(),
+        handler_required: handler == Handler::Required,
+        peer_address: stream.peer_address().unwrap_or_default(),
+    });
     Some(HandshakeConfig {
         socket_type: SocketType::from_number(options.socket_type)?,
         routing_id: options.routing_id.clone(),
-        mechanism: MechanismConfig::Null,
+        mechanism,
         max_msg_size: options.maxmsgsize,
         properties: options
             .metadata
             .iter()
             .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.clone()))
             .collect(),
-        zap: None,
+        zap,
     })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Handler {
+    Required,
+    /// Without one every peer is let in.
+    Optional,
+}
+
+/// Whether a ZAP handler is to be asked about the peer (zmq_setsockopt(3), ZMQ_ZAP_DOMAIN). A
+/// server of PLAIN that has nobody to ask refuses everybody.
+fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
+    let domain = !options.zap_domain.is_empty();
+    match (mechanism, options.zap_enforce_domain) {
+        (MechanismConfig::Null, true) if domain => Some(Handler::Required),
+        (MechanismConfig::Null, false) if domain => Some(Handler::Optional),
+        (MechanismConfig::Null | MechanismConfig::PlainClient { .. }, _) => None,
+        (MechanismConfig::PlainServer, enforce) => {
+            (domain || !enforce).then_some(Handler::Required)
+        }
+    }
 }
 
 fn heartbeat_config(options: &Options) -> HeartbeatConfig {

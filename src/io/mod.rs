@@ -12,11 +12,13 @@ mod listener;
 mod reactor;
 mod session;
 mod timers;
+mod zap;
 
 pub use reactor::{Command, IoHandle, IoThread};
 pub use session::{ConnectSpec, ConnectTo, Lease, ListenSpec, limit, network_pipe};
 
 use crate::engine::{Link, Owner, RxSet};
+use crate::errno::Result;
 use crate::pipe::{Pipe, PipeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,6 +60,10 @@ pub trait SocketPort: Owner {
 
     /// Takes the claim back from a socket that does not use it. True: the claim is free.
     fn take_back(&self) -> bool;
+
+    /// A pipe to the ZAP handler of the socket's context; `None`: there is none. `home` gets
+    /// [`Command::Zap`] with this session when there is something to read.
+    fn zap_connect(&self, session: u64, home: &Arc<IoHandle>) -> Result<Option<Pipe>>;
 
     /// Reports to the socket's monitor, which is there until the last session and listener end.
     fn event(&self, event: Event);

@@ -70,6 +70,8 @@ pub enum Command {
     ReadSet(u64),
     TickSet(u64),
     Resolved(u64, Result<SocketAddr>),
+    /// The ZAP handler has answered the handshake of this session, or is gone.
+    Zap(u64),
     Stop,
 }
 
@@ -302,7 +304,7 @@ impl Reactor {
                 if self.listeners.contains_key(&id) {
                     self.accept(id);
                 } else {
-                    self.session_ready(id, event.is_readable() || event.is_read_closed());
+                    self.session_ready(id);
                 }
             }
             1 => self.read_set(id),
@@ -344,6 +346,7 @@ impl Reactor {
                     }
                 }
                 Command::Resolved(id, address) => self.resolved(id, address),
+                Command::Zap(id) => self.continue_handshake(id),
                 Command::Stop => self.stopping = true,
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Security mechanisms, without I/O: NULL, and what all of them share.
+//! Security mechanisms, without I/O: NULL, PLAIN, and what all of them share.
 //!
 //! A mechanism implements [`Mechanism`](crate::zmtp::Mechanism); [`HandshakeConfig`] turns a
 //! socket's options into the handshake of one connection.
@@ -8,14 +8,16 @@
 //! |---|---|
 //! | [`metadata`] | the properties in READY and INITIATE, and in a ZAP reply |
 //! | [`null`] | NULL |
+//! | [`plain`] | PLAIN |
 //! | [`zap`] | the question to a ZAP handler and its reply |
 //!
-//! RFC 23, 37 (NULL, ERROR), 27 (ZAP).
+//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 27 (ZAP).
 
 #![forbid(unsafe_code)]
 
 pub mod metadata;
 pub mod null;
+pub mod plain;
 pub mod zap;
 
 #[cfg(test)]
@@ -31,6 +33,8 @@ const ERROR: &[u8] = b"\x05ERROR";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MechanismConfig {
     Null,
+    PlainClient { username: Vec<u8>, password: Vec<u8> },
+    PlainServer,
 }
 
 /// What a handshake has to know of the socket it is for.
@@ -44,7 +48,8 @@ pub struct HandshakeConfig {
     pub max_msg_size: i64,
     /// `ZMQ_METADATA`: names and values.
     pub properties: Vec<(String, Vec<u8>)>,
-    /// Set if the options call for ZAP: for NULL, if `ZMQ_ZAP_DOMAIN` is not empty.
+    /// Set if this side is to ask a ZAP handler: with NULL, if `ZMQ_ZAP_DOMAIN` is not empty. A
+    /// PLAIN server without it lets nobody in.
     pub zap: Option<ZapConfig>,
 }
 
@@ -57,6 +62,10 @@ impl HandshakeConfig {
         let security_required = self.zap.is_some();
         let mechanism: Box<dyn Mechanism> = match self.mechanism {
             MechanismConfig::Null => Box::new(null::Null::new(properties, self.zap)),
+            MechanismConfig::PlainClient { username, password } => {
+                Box::new(plain::PlainClient::new(properties, username, password))
+            }
+            MechanismConfig::PlainServer => Box::new(plain::PlainServer::new(properties, self.zap)),
         };
         Handshake::new(handshake::HandshakeConfig {
             socket_type,

@@ -22,7 +22,7 @@ fn config(socket_type: SocketType) -> HandshakeConfig {
 
 fn with_zap(socket_type: SocketType, handler_required: bool) -> HandshakeConfig {
     let zap = ZapConfig {
-        domain: "global".to_owned(),
+        domain: b"global".to_vec(),
         handler_required,
         peer_address: "127.0.0.1".to_owned(),
     };

@@ -18,7 +18,7 @@ const USER_ID: &str = "User-Id";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZapConfig {
     /// `ZMQ_ZAP_DOMAIN`.
-    pub domain: String,
+    pub domain: Vec<u8>,
     /// Without a handler the peer is refused (`ZMQ_ZAP_ENFORCE_DOMAIN`; PLAIN, always).
     pub handler_required: bool,
     pub peer_address: String,
@@ -49,7 +49,7 @@ impl Zap {
             return Zap::Settled { properties: Vec::new() };
         };
         let address = config.peer_address.as_bytes();
-        let domain = config.domain.as_bytes();
+        let domain = &config.domain[..];
         let head = [b"", VERSION, REQUEST_ID, domain, address, routing_id, mechanism.as_bytes()];
         let request = head.iter().chain(credentials).map(|frame| frame.to_vec()).collect();
         Zap::Due { request, handler_required: config.handler_required }
@@ -82,7 +82,7 @@ impl Zap {
         *self = Zap::Refused;
         let reply = ZapReply::parse(frames)?;
         if reply.status != 200 {
-            return Err(HandshakeError::auth(reply.status));
+            return Err(HandshakeError::refused(reply.status));
         }
         *self = Zap::Settled { properties: reply.properties };
         Ok(())
@@ -158,7 +158,7 @@ mod tests {
 
     fn waiting(handler_required: bool) -> Zap {
         let config = ZapConfig {
-            domain: "global".to_owned(),
+            domain: b"global".to_vec(),
             handler_required,
             peer_address: "127.0.0.1".to_owned(),
         };

@@ -36,7 +36,13 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
     let generation = socket.begin_generation();
-    let port = Arc::new(Port { socket, generation, id, monitor: Arc::default() });
+    let port = Arc::new(Port {
+        socket,
+        generation,
+        id,
+        context: Arc::downgrade(context),
+        monitor: Arc::default(),
+    });
     socket.terminated.store(false, Ordering::Release);
     let handle = context
         .join(id, port.clone())
@@ -219,7 +225,8 @@ fn wait(
     interest: Interest,
     attempt: impl FnMut(&mut Open) -> Result<()>,
 ) -> Result<()> {
-    Waiting::new(socket, timeout).run(core, interest, attempt)
+    let id = core.as_ref().ok_or(Error::NOTSOCK)?.id();
+    Waiting::new(socket, id, timeout).run(core, interest, attempt)
 }
 
 /// zmq_socket_monitor(3) and zmq_socket_monitor_versioned(3)

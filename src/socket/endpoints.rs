@@ -236,6 +236,7 @@ impl Open {
     fn inproc_side(&self) -> Side {
         Side {
             socket: self.id(),
+            socket_type: self.options.socket_type,
             port: self.port.clone(),
             sndhwm: self.options.sndhwm,
             rcvhwm: self.options.rcvhwm,

@@ -4,14 +4,15 @@
 
 use super::Socket;
 use super::monitor::MonitorSlot;
-use crate::ctx::Member;
 use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
+use crate::ctx::{Context, Member};
 use crate::engine::{Link, Owner, RxSet};
+use crate::errno::{Error, Result};
 use crate::io::{Event, IoHandle, SocketPort};
 use crate::pipe::{Pipe, PipeId};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 pub enum Mail {
     Readable(PipeId),
@@ -80,6 +81,7 @@ pub struct Port {
     pub socket: &'static Socket,
     pub generation: u32,
     pub id: u64,
+    pub context: Weak<Context>,
     /// Outlives the socket: its last sessions report to it.
     pub monitor: Arc<MonitorSlot>,
 }
@@ -155,6 +157,11 @@ impl SocketPort for Port {
         true
     }
 
+    fn zap_connect(&self, session: u64, home: &Arc<IoHandle>) -> Result<Option<Pipe>> {
+        let context = self.context.upgrade().ok_or(Error::TERM)?;
+        context.connect_zap(session, home)
+    }
+
     fn event(&self, event: Event) {
         self.monitor.report(&event);
     }
@@ -163,6 +170,10 @@ impl SocketPort for Port {
 impl InprocPort for Port {
     fn attach_inproc(&self, pipe: Pipe, end: InprocEnd) {
         self.post(Mail::AttachInproc(Box::new(pipe), end));
+    }
+
+    fn peer_gone(&self, pipe: PipeId) {
+        self.post(Mail::Ended(pipe));
     }
 
     fn bound(&self, own: &Arc<End>, peer: InprocPeer) {

@@ -81,17 +81,19 @@ impl SpinGauge {
 /// A wait in progress: the socket's lock, and until when.
 pub struct Waiting {
     socket: &'static Socket,
+    /// The number of the open socket: its memory may serve another one after a wait.
+    id: u64,
     deadline: Option<Instant>,
     slept: bool,
 }
 
 impl Waiting {
     /// `timeout` in milliseconds, negative for none.
-    pub fn new(socket: &'static Socket, timeout: i32) -> Waiting {
+    pub fn new(socket: &'static Socket, id: u64, timeout: i32) -> Waiting {
         let deadline = u64::try_from(timeout)
             .ok()
             .and_then(|timeout| Instant::now().checked_add(Duration::from_millis(timeout)));
-        Waiting { socket, deadline, slept: false }
+        Waiting { socket, id, deadline, slept: false }
     }
 
     /// Waits until `attempt` answers anything but EAGAIN, or the time is over (EAGAIN).
@@ -105,7 +107,7 @@ impl Waiting {
         mut attempt: impl FnMut(&mut Open) -> Result<()>,
     ) -> Result<()> {
         loop {
-            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            let open = self.open(core)?;
             if interest == Interest::Input && open.claim() {
                 open.read_claimed();
             }
@@ -113,7 +115,7 @@ impl Waiting {
                 Err(Error::AGAIN) => {}
                 result => return result,
             }
-            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            let open = self.open(core)?;
             if open.spin.worth_trying() && !self.is_over() {
                 match self.spin(core, &mut attempt) {
                     Err(Error::AGAIN) => {}
@@ -131,13 +133,19 @@ impl Waiting {
         }
     }
 
+    /// The socket this wait began on. ENOTSOCK: it was closed.
+    #[inline]
+    fn open<'a>(&self, core: &'a mut Guard) -> Result<&'a mut Open> {
+        core.as_mut().filter(|open| open.id() == self.id).ok_or(Error::NOTSOCK)
+    }
+
     /// One attempt, after looking at mail and termination.
     fn attempt(
         &self,
         core: &mut Guard,
         attempt: &mut impl FnMut(&mut Open) -> Result<()>,
     ) -> Result<()> {
-        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+        let open = self.open(core)?;
         open.check_terminated()?;
         open.process_mail();
         match attempt(open) {
@@ -154,20 +162,20 @@ impl Waiting {
         let mut now = Instant::now();
         let until = now + SPIN;
         loop {
-            let mut gauge = core.as_mut().map(|open| std::mem::take(&mut open.spin));
+            let mut gauge = Some(std::mem::take(&mut self.open(core)?.spin));
             let mut alone = true;
             parking_lot::MutexGuard::unlocked(core, || {
                 if let Some(gauge) = &mut gauge {
                     alone = gauge.yield_now(&mut now);
                 }
             });
-            let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+            let open = self.open(core)?;
             open.spin = gauge.unwrap_or_default();
             if open.read_claimed() || self.socket.has_mail() || self.socket.is_terminated() {
                 match self.attempt(core, attempt) {
                     Err(Error::AGAIN) => {}
                     result => {
-                        if let Some(open) = core.as_mut()
+                        if let Ok(open) = self.open(core)
                             && alone
                         {
                             open.spin.hit();
@@ -177,7 +185,7 @@ impl Waiting {
                 }
             }
             if now >= until || !alone {
-                if let Some(open) = core.as_mut() {
+                if let Ok(open) = self.open(core) {
                     open.spin.miss();
                 }
                 return Err(Error::AGAIN);
@@ -205,7 +213,7 @@ impl Waiting {
     }
 
     fn sleep_registered(&self, core: &mut Guard, parker: &Parker) -> Result<()> {
-        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+        let open = self.open(core)?;
         if self.socket.has_mail() || self.socket.is_terminated() {
             return Ok(());
         }
@@ -234,7 +242,7 @@ impl Waiting {
     }
 
     fn finish(&self, core: &mut Guard, result: Result<()>) -> Result<()> {
-        if let Some(open) = core.as_mut() {
+        if let Ok(open) = self.open(core) {
             open.settle_claim(!self.slept && result.is_ok());
         }
         result

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod atomic_counter;
+#[cfg(not(loom))]
 pub mod curve_keys;
 pub mod poll;
 pub mod poller;

@@ -114,9 +114,18 @@ impl HandshakeError {
         HandshakeError { class: FailureClass::Protocol, errno, event: HandshakeEvent::None }
     }
 
-    /// ZAP, here or at the peer, refused with this status.
+    /// The peer's ZAP handler refused with this status.
     pub const fn auth(status: u16) -> HandshakeError {
         HandshakeError::with_event(HandshakeEvent::Auth(status))
+    }
+
+    /// The ZAP handler of this side refused with this status. 300 is for now only.
+    pub const fn refused(status: u16) -> HandshakeError {
+        let class = match status {
+            300 => FailureClass::Connection,
+            _ => FailureClass::Protocol,
+        };
+        HandshakeError { class, ..HandshakeError::auth(status) }
     }
 
     /// A ZAP handler is required and there is none.
