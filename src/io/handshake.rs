@@ -170,6 +170,13 @@ impl Reactor {
             Command::Subscribe(b"").encode_body(&mut subscription);
             link.inject(crate::pipe::COMMAND, &subscription);
         }
+        // Before the socket hears of the connection: whoever is woken by that looks here, too.
+        if let Some(set) = port.read_set(&self.handle) {
+            if set.add(link.clone(), stream.fd()).is_err() {
+                self.connection_lost(id, FailureClass::Connection);
+                return;
+            }
+        }
         match new_pipe {
             Some(mut pipe) => {
                 pipe.routing_id = if options.recv_routing_id { routing_id } else { Vec::new() };
@@ -180,12 +187,6 @@ impl Reactor {
         }
         let heartbeat = modern.then(|| Heartbeat::new(heartbeat_config(&options)));
         self.begin_heartbeat(id, heartbeat);
-        if let Some(set) = port.read_set(&self.handle) {
-            if set.add(link.clone(), stream.fd()).is_err() {
-                self.connection_lost(id, FailureClass::Connection);
-                return;
-            }
-        }
         let progress = link.io_write();
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
             self.promise(id);

@@ -503,15 +503,14 @@ fn zap_accepts() {
 
 #[test]
 fn zap_refuses() {
-    for (status, error) in [(b"300", ""), (b"400", "04 0a 05'ERROR' 03'400'")] {
+    for (status, number, error) in [(b"300", 300, ""), (b"400", 400, "04 0a 05'ERROR' 03'400'")] {
         let mut pair = waiting_for_zap(true, 10_000);
         let reply: [&[u8]; 7] = [b"", b"1.0", b"1", status, b"", b"", b""];
-        let number = if status == b"300" { 300 } else { 400 };
-        let refused = HandshakeError::auth(number);
+        let refused = HandshakeError::refused(number);
         assert_eq!(pair.server.handle_zap_reply(&reply), Err(refused));
         assert_eq!(pair.server.output(), wire(error));
         let told = transfer(&mut pair.server, &mut pair.client, 100);
-        assert_eq!(told, if error.is_empty() { Ok(0) } else { Err(refused) });
+        assert_eq!(told, if error.is_empty() { Ok(0) } else { Err(HandshakeError::auth(number)) });
         let again = HandshakeError { event: HandshakeEvent::None, ..refused };
         assert_eq!(pair.server.handle_zap_reply(&OK), Err(again));
         assert!(!pair.server.is_established());
