@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 # make            the release library, with libzmq's file names in build/lib
-# make test       all tests
-# make test-repeat  the C harness 20 times beside a busy core
+# make test       all tests; the last line says how many passed, failed and were skipped
+# make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
 # make header     writes include/zmq.h anew
@@ -9,7 +9,9 @@
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
-SYSTEM_LIBZMQ := $(shell ldconfig -p 2>/dev/null | grep -m1 -o 'libzmq\.so\.5')
+# Debian's python3-zmq is seen by Debian's python3.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+SYSTEM_LIBZMQ := $(shell PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -m1 -o 'libzmq\.so\.5')
 C_TEST_LIBS := ours=../build/lib $(if $(SYSTEM_LIBZMQ),system=)
 
 all:
@@ -28,23 +30,44 @@ header:
 	UPDATE_HEADER=1 $(CARGO) test --test header
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
-# library and, where installed, over libzmq, and both libraries talking to each other.
-test: test-rust test-models test-c
+# library and, where installed, over libzmq, both libraries talking to each other, pyzmq over both,
+# and programs made for libzmq with this library preloaded. Each can be run alone.
+TESTS := test-rust test-models all test-c test-interop test-pyzmq test-preload
+
+test:
+	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
 
 test-rust:
-	$(CARGO) test
+	$(CARGO) test --no-fail-fast
 
+# Optimised because the models are many; not across crates because that takes longer than it saves.
 test-models:
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --release --lib \
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_RELEASE_LTO=off \
+		CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 $(CARGO) test --release --lib \
 		--target-dir $(TARGET_DIR)/loom model
 
 test-c: all
 	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
-	$(if $(SYSTEM_LIBZMQ),$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)")
 
-# The C harness 20 times in a row beside a busy second core.
-test-repeat: all
-	$(MAKE) -C c-tests test LIBS="ours=../build/lib" ARGS="--repeat 20 --load"
+test-interop: all
+	$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
+
+test-pyzmq: all
+	$(PYTHON) tests/python/session.py --library build/lib
+
+test-preload: all
+	$(PYTHON) tests/preload.py --library build/lib
+
+# The concurrency tests and the C harness 20 times in a row beside a busy second core.
+test-repeat:
+	MAKE="$(MAKE)" $(PYTHON) tests/all.py --load test-rust-repeat test-c-repeat
+
+test-rust-repeat:
+	$(CARGO) test --no-run
+	for run in $$(seq 20); do $(CARGO) test --lib --test sockets || exit 1; done
+
+test-c-repeat: all
+	$(MAKE) -C c-tests test LIBS="ours=../build/lib" ARGS="--repeat 20"
 
 clean:
 	$(CARGO) clean
@@ -52,4 +75,5 @@ clean:
 	$(MAKE) -C bench clean
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
-.PHONY: all perf-tools perf header test test-rust test-models test-c test-repeat clean
+.PHONY: all perf-tools perf header test test-rust test-models test-c test-interop test-pyzmq \
+	test-preload test-repeat test-rust-repeat test-c-repeat clean
