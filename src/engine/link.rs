@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 //! A socket's pipe joined to a stream.
 
+use super::ASYNC_ONLY;
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::rx::{ReadEnd, Rx};
@@ -206,6 +207,13 @@ impl Link {
 
     // The caller's side. All under the socket's lock.
 
+    /// Leaves an idle output to the I/O thread.
+    fn promise(&self) {
+        if self.ownership.try_promise() {
+            self.request(Request::Promise);
+        }
+    }
+
     fn write_direct(&self, writer: &mut Writer) {
         let now = Instant::now();
         {
@@ -215,9 +223,7 @@ impl Link {
             if pace.streak >= STREAM_STREAK {
                 pace.streak = 0;
                 pace.last_end = None;
-                if self.ownership.try_promise() {
-                    self.request(Request::Promise);
-                }
+                self.promise();
                 return;
             }
         }
@@ -297,7 +303,17 @@ impl Link {
     pub fn send_command(&self, frame: &[u8]) {
         self.commands.lock().extend_from_slice(frame);
         self.commands_waiting.store(true, Ordering::Release);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+        self.write_unpaced();
+    }
+
+    /// Writes what no message of the pipe is: it is never part of a stream.
+    fn write_unpaced(&self) {
+        if self.ownership.after_append() != TxState::Idle {
+            return;
+        }
+        if ASYNC_ONLY {
+            self.promise();
+        } else if self.ownership.try_app() {
             self.write_owned(None);
         }
     }
@@ -429,8 +445,9 @@ impl Peer for Link {
     fn written(&self, writer: &mut Writer) {
         writer.publish();
         match self.ownership.after_append() {
+            TxState::Idle if ASYNC_ONLY => self.promise(),
             TxState::Idle => self.write_direct(writer),
-            TxState::Io => {
+            TxState::Io if !ASYNC_ONLY => {
                 if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
                     && !self.blocked.load(Ordering::Relaxed)
                     && self.ownership.try_borrow()
@@ -444,13 +461,12 @@ impl Peer for Link {
 
     fn replaced(&self) {
         self.latest_waiting.store(true, Ordering::SeqCst);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
-            self.write_owned(None);
-        }
+        self.write_unpaced();
     }
 
     fn full(&self) {
-        if self.ownership.state() == TxState::Io
+        if !ASYNC_ONLY
+            && self.ownership.state() == TxState::Io
             && !self.blocked.load(Ordering::Relaxed)
             && self.ownership.try_borrow()
         {

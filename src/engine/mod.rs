@@ -17,6 +17,10 @@ mod rx_set;
 mod tx;
 mod tx_ownership;
 
+/// The library to compare with (`bench`): the I/O thread makes all writes and reads, and what it
+/// writes was copied. A caller only appends to the pipe.
+pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
+
 pub use crate::zmtp::error::FailureClass;
 pub use decode::Decoder;
 pub use encode::Encoder;

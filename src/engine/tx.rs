@@ -7,6 +7,7 @@
 //! kernel takes only a part: the rest stays where it is and is gathered again. Only commands and
 //! frames for peers with another framing pass through `buffer`.
 
+use super::ASYNC_ONLY;
 use super::encode::Encoder;
 use crate::errno::{Error, Result};
 use crate::pipe::Latest;
@@ -158,7 +159,7 @@ impl Tx {
             }
             return false;
         }
-        if self.encoder.is_plain() {
+        if self.encoder.is_plain() && !ASYNC_ONLY {
             return !self.sender.drained();
         }
         while self.buffer.len() < ENCODED_BATCH {
