@@ -135,6 +135,21 @@ static inline double microseconds(struct timeval time)
     return (double) time.tv_sec * 1e6 + (double) time.tv_usec;
 }
 
+/* The most memory this process has had in RAM. (ru_maxrss would count what the program that started
+ * this one had.) */
+static inline double peak_rss_kib(void)
+{
+    char line[128];
+    double kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        (void) sscanf(line, "VmHWM: %lf", &kib);
+    if (!file || kib == 0)
+        fail("/proc/self/status cannot be read");
+    fclose(file);
+    return kib;
+}
+
 /* CPU time and voluntary context switches of all this process's threads since window_begin. With
  * both sides in one process only the serving side reports. */
 static inline void window_end(struct side *side, const struct window *window)
@@ -148,7 +163,7 @@ static inline void window_end(struct side *side, const struct window *window)
                - microseconds(window->usage.ru_utime) - microseconds(window->usage.ru_stime));
     result(side, side->serving ? "server_switches" : "client_switches",
            (double) (now.ru_nvcsw - window->usage.ru_nvcsw));
-    result(side, side->serving ? "server_rss_kib" : "client_rss_kib", (double) now.ru_maxrss);
+    result(side, side->serving ? "server_rss_kib" : "client_rss_kib", peak_rss_kib());
 }
 
 /* The memory this process has in RAM, in KiB. */
@@ -325,6 +340,9 @@ static inline void run_sides(int threads, const int cpus[2], void (*server)(stru
     tell(&serving, "end");
     hear(&serving);
     must(zmq_ctx_term(serving.context), "zmq_ctx_term");
+    int status;
+    if (waitpid(client_process, &status, 0) != client_process || status != 0)
+        fail("the client ended badly");
     fflush(stdout);
 }
 
