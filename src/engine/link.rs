@@ -3,11 +3,12 @@
 //! A socket's pipe joined to a stream.
 
 use super::ASYNC_ONLY;
+use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
-use super::tx::{Counters, Progress, Tx};
+use super::tx::{Progress, Tx};
 use super::tx_ownership::{TxOwnership, TxState};
 use crate::errno::{Error, Result};
 use crate::msg::Metadata;
@@ -179,8 +180,8 @@ impl Link {
         self.traffic.load(Ordering::Relaxed)
     }
 
-    pub fn counters(&self) -> Counters {
-        self.tx.lock().counters
+    pub fn written_so_far(&self) -> Written {
+        self.tx.lock().written
     }
 
     /// True once the socket has closed its end of the pipe.
@@ -240,7 +241,7 @@ impl Link {
             let borrowed = self.ownership.state() == TxState::Borrowed;
             let progress = {
                 let mut tx = self.tx.lock();
-                let progress = self.round(&mut tx, CALLER_WRITES);
+                let progress = self.round(&mut tx, CALLER_WRITES, Side::Caller);
                 if let (Progress::Drained, Some(writer)) = (progress, writer.as_deref_mut()) {
                     tx.sender().rewind(writer);
                 }
@@ -278,7 +279,7 @@ impl Link {
     }
 
     /// One round of writing by whoever owns the output.
-    fn round(&self, tx: &mut Tx, writes: usize) -> Progress {
+    fn round(&self, tx: &mut Tx, writes: usize, side: Side) -> Progress {
         if self.commands_waiting.load(Ordering::Acquire) {
             let mut commands = self.commands.lock();
             if tx.insert(&mut commands) {
@@ -286,7 +287,7 @@ impl Link {
             }
         }
         self.latest_waiting.store(false, Ordering::SeqCst);
-        let progress = tx.speculative_write(writes);
+        let progress = tx.speculative_write(writes, side);
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
@@ -381,7 +382,7 @@ impl Link {
         if !self.ownership.try_io() {
             return None;
         }
-        let progress = self.round(&mut self.tx.lock(), IO_WRITES);
+        let progress = self.round(&mut self.tx.lock(), IO_WRITES, Side::IoThread);
         self.blocked
             .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();
@@ -447,13 +448,13 @@ impl Peer for Link {
         match self.ownership.after_append() {
             TxState::Idle if ASYNC_ONLY => self.promise(),
             TxState::Idle => self.write_direct(writer),
-            TxState::Io if !ASYNC_ONLY => {
-                if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
+            TxState::Io
+                if !ASYNC_ONLY
+                    && writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
                     && !self.blocked.load(Ordering::Relaxed)
-                    && self.ownership.try_borrow()
-                {
-                    self.write_owned(Some(writer));
-                }
+                    && self.ownership.try_borrow() =>
+            {
+                self.write_owned(Some(writer));
             }
             _ => {}
         }
