@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// How long the I/O thread rests between two looks at connections it has promised to write to.
 const PROMISE_REST: Duration = Duration::from_micros(50);
 /// A sender that appends less than this between two looks, in bytes, is no stream any more.
-const STREAM_VOLUME: u64 = 2048;
+const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 2048 };
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -424,8 +424,8 @@ impl Reactor {
             if std::mem::take(&mut promise.fresh) && !ASYNC_ONLY {
                 return true;
             }
-            let stream = promise.appended - before.0 >= STREAM_VOLUME && !ASYNC_ONLY;
-            if link.has_waiting() && (promise.sent == before.1 || !stream) {
+            let stream = promise.appended - before.0 >= STREAM_VOLUME;
+            if link.has_waiting() && (promise.sent == before.1 || !stream || ASYNC_ONLY) {
                 let keep = self.write_link(promise.session, link.io_write());
                 promise.sent = link.sent();
                 if !keep {
