@@ -28,7 +28,7 @@ MODES = ("latency", "throughput")
 
 
 def usual_cells(options, placement):
-    """About 50 cells, so that 20 rounds over two libraries take a quarter of an hour."""
+    """About 50 cells, so that 20 rounds over four libraries take a quarter of an hour."""
     cells = []
 
     def add(mode, pattern, transport="tcp", size=64, clients=1, **others):
@@ -85,7 +85,7 @@ def special_cells(options, placement):
                                  extra=["idle=1000"])
         with_idle.facts = {}
         cells.append(with_idle)
-        cells += growth_cells(options, placement, (1000,), most_runs=5)
+        cells += growth_cells(options, placement, (1000,), most_runs=2)
     return cells
 
 
@@ -174,7 +174,8 @@ def parse_arguments():
 
     parser.add_argument("--runs", type=int, metavar="N", help="rounds (default: 5; quick: 4)")
     parser.add_argument("--seconds", type=float, metavar="S",
-                        help="how long a run lasts, without its start (default: 0.15; quick: 0.1)")
+                        help="how long a run lasts, without its start (default: 0.15; quick, or with "
+                             "more than 10 rounds: 0.1)")
     parser.add_argument("--quick", action="store_true", help="fewer cells, shorter runs, 4 rounds")
     parser.add_argument("--growth", action="store_true",
                         help="1 to 1000 connections and subscribers, nothing else")
@@ -194,7 +195,7 @@ def parse_arguments():
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     options = parser.parse_args()
     options.runs = options.runs or (4 if options.quick else 5)
-    options.seconds = options.seconds or (0.1 if options.quick else 0.15)
+    options.seconds = options.seconds or (0.1 if options.quick or options.runs > 10 else 0.15)
     options.placement = options.placement or ["unpinned"]
     if options.runs < 1:
         parser.error("--runs must be at least 1")
