@@ -118,10 +118,10 @@ impl LoadBalancer {
     /// Forgets a message that was begun: the next part sent is a first part.
     #[cold]
     pub fn abandon(&mut self, pipes: &mut Pipes) {
-        if self.inside {
-            if let Some(pipe) = pipes.get_mut(self.list.at(self.current)) {
-                pipe.rollback();
-            }
+        if self.inside
+            && let Some(pipe) = pipes.get_mut(self.list.at(self.current))
+        {
+            pipe.rollback();
         }
         self.inside = false;
         self.dropping = false;
