@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
-use crate::transport::{Listener, SocketSettings, ipc, tcp};
+use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp};
 use std::sync::Arc;
 
 /// What a socket has bound and connected, under the text that takes it back.
@@ -88,11 +88,13 @@ impl Open {
         let options = Arc::new(self.options.clone());
         let listener = match listen(transport, address, &options) {
             Ok(listener) => listener,
-            Err(error) => {
-                if !matches!(error, Error::INVAL | Error::PROTONOSUPPORT | Error::NAMETOOLONG) {
-                    let value = error.raw() as u64;
-                    self.event(ZMQ_EVENT_BIND_FAILED, value, address.to_vec());
+            Err(ListenError { error, fd }) => {
+                if let Some(fd) = fd {
+                    // What is not bound has an address with ipc only.
+                    let local = if transport == Transport::Ipc { uri } else { b"" };
+                    self.event(ZMQ_EVENT_CLOSED, fd as u64, local.to_vec());
                 }
+                self.event(ZMQ_EVENT_BIND_FAILED, error.raw() as u64, address.to_vec());
                 return Err(error);
             }
         };
@@ -260,20 +262,24 @@ impl Open {
     }
 }
 
-fn listen(transport: Transport, address: &[u8], options: &Options) -> Result<Listener> {
+fn listen(
+    transport: Transport,
+    address: &[u8],
+    options: &Options,
+) -> Result<Listener, ListenError> {
     let settings = SocketSettings::from(options);
     let adopted = (options.use_fd != -1).then_some(options.use_fd);
     match (transport, adopted) {
-        (Transport::Tcp, Some(fd)) => tcp::adopt(fd, &settings).map(Listener::Tcp),
+        (Transport::Tcp, Some(fd)) => Ok(Listener::Tcp(tcp::adopt(fd, &settings)?)),
         (Transport::Ipc, Some(fd)) => {
-            ipc::adopt(fd, &IpcAddress::parse(address)?).map(Listener::Ipc)
+            Ok(Listener::Ipc(ipc::adopt(fd, &IpcAddress::parse(address)?)?))
         }
         _ => match BindEndpoint::parse(transport, address)? {
             BindEndpoint::Tcp(bind) => {
                 tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
             }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
-            _ => Err(Error::PROTONOSUPPORT),
+            _ => Err(Error::PROTONOSUPPORT.into()),
         },
     }
 }
