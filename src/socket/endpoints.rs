@@ -50,15 +50,8 @@ impl Endpoints {
         self.0.retain(|entry| !matches!(entry.what, What::Remote { id, .. } if id == number));
     }
 
-    fn has_connected(&self, key: &[u8]) -> bool {
-        self.0.iter().any(|entry| {
-            entry.key == key
-                && match entry.what {
-                    What::Remote { connecting, .. } => connecting,
-                    What::InprocConnected(_) => true,
-                    What::InprocBound => false,
-                }
-        })
+    fn has_remote(&self, key: &[u8]) -> bool {
+        self.0.iter().any(|entry| matches!(entry.what, What::Remote { .. }) && entry.key == key)
     }
 
     fn take(&mut self, key: &[u8]) -> Vec<What> {
@@ -120,11 +113,7 @@ impl Open {
         let (transport, address) = endpoint::split(uri)?;
         let socket_type = self.options.socket_type;
         transport.compatible(socket_type, Role::Connect)?;
-        let one_connection = matches!(socket_type, ZMQ_DEALER | ZMQ_SUB | ZMQ_PUB | ZMQ_REQ);
         if transport == Transport::Inproc {
-            if one_connection && self.endpoints.has_connected(uri) {
-                return Ok(());
-            }
             self.check_connect_routing_id()?;
             let (mut pipe, end) = self.context.inproc.connect(address, self.inproc_side())?;
             self.give_routing_id(&mut pipe);
@@ -134,15 +123,17 @@ impl Open {
             self.last_endpoint = uri.to_vec();
             return Ok(());
         }
+        // To these types a second connection to the same peer is of no use, nor one to themselves.
+        let one_connection = matches!(socket_type, ZMQ_DEALER | ZMQ_SUB | ZMQ_PUB | ZMQ_REQ);
+        if one_connection && self.endpoints.has_remote(uri) {
+            return Ok(());
+        }
+        let home = self.context.choose_io_thread(self.options.affinity)?;
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
             ConnectEndpoint::Ipc(address) => ConnectTo::Ipc(address),
             _ => return Err(Error::PROTONOSUPPORT),
         };
-        let home = self.context.choose_io_thread(self.options.affinity)?;
-        if one_connection && self.endpoints.has_connected(uri) {
-            return Ok(());
-        }
         self.check_connect_routing_id()?;
         let options = Arc::new(self.options.clone());
         let id = next_id();
