@@ -754,6 +754,20 @@ TEST(no_io_thread) {
     CHECK_ERRNO(zmq_connect(s, "tcp://"), EINVAL);
 }
 
+// A name bound and connected to by one socket: the first call takes back the name, the second the
+// connection.
+TEST(inproc_to_oneself) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_OK(zmq_bind(s, "inproc://self"));
+    CONNECT(s, "inproc://self");
+    SEND(s, "to myself");
+    EXPECT(s, "to myself");
+    CHECK_OK(zmq_disconnect(s, "inproc://self"));
+    SEND(s, "still");
+    CHECK_OK(zmq_disconnect(s, "inproc://self"));
+    CHECK_ERRNO(zmq_disconnect(s, "inproc://self"), ENOENT);
+}
+
 TEST(inproc_checks_no_types) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pair = NEW_SOCKET(ZMQ_PAIR);
     CONNECT(push, BIND(pair, "inproc"));

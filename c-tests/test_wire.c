@@ -441,6 +441,23 @@ TEST(repeated_subscriptions) {
 }
 
 // An XPUB passes up what takes back nothing.
+// Commands are no messages, whoever says them to whom.
+TEST_OURS_ONLY(subscriptions_to_who_does_not_publish, "it hands them out as messages") {
+    static const struct {
+        int type;
+        const char *peer;
+    } rows[] = {{ZMQ_PULL, "PUSH"}, {ZMQ_DEALER, "DEALER"}, {ZMQ_PAIR, "PAIR"}, {ZMQ_XSUB, "PUB"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *s;
+        int fd = peer_of(rows[i].type, &s);
+        ZMTP_HANDSHAKE(fd, 1, rows[i].peer, NULL);
+        ZMTP_SEND_LITERAL(fd, 4, "\11SUBSCRIBEtopic");
+        ZMTP_SEND_LITERAL(fd, 4, "\6CANCELtopic");
+        ZMTP_SEND_LITERAL(fd, 0, "hello");
+        EXPECT(s, "hello");
+    }
+}
+
 TEST(unsubscription_of_what_nobody_had) {
     void *s;
     int fd = peer_of(ZMQ_XPUB, &s);

@@ -54,9 +54,13 @@ impl Endpoints {
         self.0.iter().any(|entry| matches!(entry.what, What::Remote { .. }) && entry.key == key)
     }
 
+    /// Everything under this text; of an inproc name that is bound and connected to, the binding.
     fn take(&mut self, key: &[u8]) -> Vec<What> {
-        let (taken, kept) =
-            std::mem::take(&mut self.0).into_iter().partition(|entry: &Entry| entry.key == key);
+        let bound = |entry: &Entry| entry.key == key && matches!(entry.what, What::InprocBound);
+        let only_bound = self.0.iter().any(bound);
+        let (taken, kept) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|entry: &Entry| entry.key == key && (bound(entry) || !only_bound));
         self.0 = kept;
         let taken: Vec<Entry> = taken;
         taken.into_iter().map(|entry| entry.what).collect()
