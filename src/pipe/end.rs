@@ -170,6 +170,8 @@ pub struct Pipe {
     pub routing_id: Vec<u8>,
     /// The peer has not said its routing id yet.
     pub awaiting_identity: bool,
+    /// The socket type has nothing more to do with it; it only keeps its connection.
+    pub given_up: bool,
     /// The peer's numeric routing id (SERVER, PEER).
     pub server_id: u32,
     /// The connection was made from this side (zmq_connect).
@@ -226,6 +228,7 @@ impl Pipe {
             id: PipeId::NONE,
             routing_id: Vec::new(),
             awaiting_identity: false,
+            given_up: false,
             server_id: 0,
             outgoing: false,
             fair_place: usize::MAX,
