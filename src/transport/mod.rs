@@ -23,7 +23,7 @@ mod stream;
 mod sys;
 pub mod tcp;
 
-pub use listener::{Accept, Accepted, Listener};
+pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};
 pub use settings::{Keepalive, SocketSettings};
 pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};
