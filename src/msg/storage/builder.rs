@@ -105,7 +105,7 @@ impl MsgBuilder {
         let count = count.min(filled);
         if self.msg.kind == INLINE {
             self.filled_mut().copy_within(count.., 0);
-            self.msg.inline_len = (filled - count) as u8;
+            self.msg.len_or_class = (filled - count) as u8;
         } else {
             // SAFETY: a heap message, of which at least `count` bytes are written.
             unsafe {
