@@ -857,6 +857,16 @@ TEST_OURS_ONLY(a_claimed_size_allocates_nothing, "it allocates first, and drops 
     EXPECT(s, "still alive");
 }
 
+TEST_OURS_ONLY(a_huge_handshake, "it takes what ZMQ_MAXMSGSIZE allows") {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    ZMTP_GREET(fd, 1);
+    RAW_SEND_LITERAL(fd, "\6\0\0\0\0\0\x10\0\1\5READY");
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    RAW_EXPECT_CLOSED(fd);
+}
+
 TEST(error_during_the_handshake) {
     DROPPED_DURING("\4\6\5ERROR");
     DROPPED_DURING("\4\7\5ERROR\4");
