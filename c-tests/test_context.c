@@ -448,14 +448,14 @@ TEST(close_never_waits) {
     void *ctx = zmq_ctx_new();
     void *s = zmq_socket(ctx, ZMQ_PUSH);
     CHECK_OK(zmq_connect(s, "tcp://127.0.0.1:1"));
-    int linger = 300;
+    int linger = 2000;
     CHECK_OK(zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger));
     SEND(s, "lingers");
     long long start = now_ms();
     CHECK_OK(zmq_close(s));
-    CHECK_BETWEEN(now_ms() - start, 0, 250);
+    CHECK_BETWEEN(now_ms() - start, 0, 1900);
     CHECK_OK(zmq_ctx_term(ctx));
-    CHECK_BETWEEN(now_ms() - start, 290, DEADLINE_MS);
+    CHECK_BETWEEN(now_ms() - start, 1990, DEADLINE_MS);
 }
 
 // ---- signals -----------------------------------------------------------------------------------

@@ -533,6 +533,7 @@ TEST(own_pings) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
     SET_INT(s, ZMQ_HEARTBEAT_TTL, 1200);
+    SET_INT(s, ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
     int fd = RAW_CONNECT(BIND(s, "tcp"));
     ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
     for (int i = 0; i < 4; i++) {
