@@ -73,8 +73,9 @@ pub enum Request {
     Failed(Failure),
     /// The socket has closed its end of the pipe.
     PipeClosed,
-    /// The peer asked for a time-out, in deciseconds.
-    PingTtl(u16),
+    /// The peer asked for a time-out. `traffic` is the number of reads up to its PING, one less if
+    /// more than the PING came with it.
+    PingTtl { deciseconds: u16, traffic: u64 },
 }
 
 /// The I/O thread of a link. `token` is the number the link was given there.
@@ -411,7 +412,7 @@ impl Link {
         let before = rx.reads();
         let (activated, end) = rx.read(self, at_end);
         if rx.reads() != before {
-            self.traffic.fetch_add(1, Ordering::Relaxed);
+            self.traffic.store(rx.reads(), Ordering::Relaxed);
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
@@ -420,8 +421,9 @@ impl Link {
         (activated, end)
     }
 
-    pub(super) fn ping_ttl(&self, deciseconds: u16) {
-        self.request(Request::PingTtl(deciseconds));
+    /// See [`Request::PingTtl`].
+    pub(super) fn ping_ttl(&self, deciseconds: u16, traffic: u64) {
+        self.request(Request::PingTtl { deciseconds, traffic });
     }
 
     /// Where the link is among its socket's connections.

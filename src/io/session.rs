@@ -364,11 +364,12 @@ impl Reactor {
         self.arm_heartbeat(id);
     }
 
-    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16) {
+    /// A PING has come; what came after it counts as later traffic.
+    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16, traffic: u64) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let (Some(heartbeat), Some(link)) = (&mut session.heartbeat, &session.link) else { return };
-        session.traffic_seen = link.traffic();
+        let Some(heartbeat) = &mut session.heartbeat else { return };
+        session.traffic_seen = traffic;
         heartbeat.on_traffic();
         heartbeat.on_ping(now, deciseconds);
         self.arm_heartbeat(id);
