@@ -382,7 +382,10 @@ impl Rx {
             };
             let Front { flags, offset, length } = front;
             if flags & COMMAND != 0 {
-                let keep = self.obey(&self.writer.unparsed()[offset..offset + length], link);
+                // The box ends with the plain text.
+                let unparsed = self.writer.unparsed();
+                let last = unparsed.len() == offset + length;
+                let keep = self.obey(&unparsed[offset..offset + length], last, link);
                 self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
                 continue;
             }
