@@ -15,7 +15,7 @@
 
 use libsodium_sys as sodium;
 use std::fmt;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::errno::{Error, Result};
 
@@ -260,9 +260,9 @@ impl TrafficKey {
         // What there is to be known before anything is opened is the key of the tag; the rest of a
         // short text comes along.
         let ahead = if (BLOCK + 1..=STRIDE).contains(&length) { STRIDE } else { BLOCK };
-        let mut first = Zeroizing::new([0; STRIDE]);
-        self.stream(&counter, 0, &mut first[..ahead]);
-        let (key, first) = first[..ahead].split_at(TAG_KEY);
+        let mut first = KeyStream([0; STRIDE]);
+        self.stream(&counter, 0, &mut first.0[..ahead]);
+        let (key, first) = first.0[..ahead].split_at(TAG_KEY);
         let Some((_, text)) = sealed.split_at_mut_checked(ROOM) else { return false };
         // SAFETY: the key and the tag have the lengths that the function reads.
         let status = unsafe {
@@ -305,6 +305,16 @@ impl TrafficKey {
                 self.0.as_bytes().as_ptr(),
             );
         }
+    }
+}
+
+/// The beginning of a key stream, erased when it goes: at once, not byte by byte.
+struct KeyStream([u8; STRIDE]);
+
+impl Drop for KeyStream {
+    fn drop(&mut self) {
+        // SAFETY: writes that many bytes.
+        unsafe { sodium::sodium_memzero(self.0.as_mut_ptr().cast(), STRIDE) }
     }
 }
 
