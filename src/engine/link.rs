@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 //! A socket's pipe joined to a stream.
 
+use super::ASYNC_ONLY;
+use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
+use super::pace::Pace;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
-use super::tx::{Counters, Progress, Tx};
+use super::tx::{Progress, Tx};
 use super::tx_ownership::{TxOwnership, TxState};
 use crate::errno::{Error, Result};
 use crate::msg::Metadata;
@@ -17,7 +20,7 @@ use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
@@ -25,10 +28,6 @@ const CALLER_WRITES: usize = 2;
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
-/// Direct writes that follow the end of the last one this closely are a stream...
-const STREAM_GAP: Duration = Duration::from_micros(2);
-/// ...once there were so many in a row.
-const STREAM_STREAK: u32 = 2;
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,8 +73,9 @@ pub enum Request {
     Failed(Failure),
     /// The socket has closed its end of the pipe.
     PipeClosed,
-    /// The peer asked for a time-out, in deciseconds.
-    PingTtl(u16),
+    /// The peer asked for a time-out. `traffic` is the number of reads up to its PING, one less if
+    /// more than the PING came with it.
+    PingTtl { deciseconds: u16, traffic: u64 },
 }
 
 /// The I/O thread of a link. `token` is the number the link was given there.
@@ -117,7 +117,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
-    pace: Mutex<Pace>,
+    /// The socket's.
+    pace: Arc<Pace>,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
     token: usize,
@@ -129,23 +130,18 @@ pub struct Link {
     pipe_closed: AtomicBool,
 }
 
-/// How closely direct writes follow each other.
-struct Pace {
-    last_end: Option<Instant>,
-    streak: u32,
-}
-
 impl Link {
     /// A link without a stream. `inbound` is the writing end of what the socket reads, `outbound`
     /// the reading end of what it writes.
     pub fn new(
         token: usize,
-        outbound: rope::Reader,
-        outbound_latest: Option<Latest>,
+        outbound: (rope::Reader, Option<Latest>),
         rx: Rx,
         home: Arc<dyn Home>,
         owner: Arc<dyn Owner>,
+        pace: Arc<Pace>,
     ) -> Link {
+        let (outbound, outbound_latest) = outbound;
         let committed = outbound.committed();
         Link {
             ownership: TxOwnership::new(),
@@ -157,7 +153,7 @@ impl Link {
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
-            pace: Mutex::new(Pace { last_end: None, streak: 0 }),
+            pace,
             home,
             token,
             owner,
@@ -190,8 +186,8 @@ impl Link {
         self.traffic.load(Ordering::Relaxed)
     }
 
-    pub fn counters(&self) -> Counters {
-        self.tx.lock().counters
+    pub fn written_so_far(&self) -> Written {
+        self.tx.lock().written
     }
 
     /// True once the socket has closed its end of the pipe.
@@ -218,26 +214,23 @@ impl Link {
 
     // The caller's side. All under the socket's lock.
 
+    /// Leaves an idle output to the I/O thread.
+    fn promise(&self) {
+        if self.ownership.try_promise() {
+            self.request(Request::Promise);
+        }
+    }
+
     fn write_direct(&self, writer: &mut Writer) {
-        let now = Instant::now();
-        {
-            let mut pace = self.pace.lock();
-            let close = pace.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
-            pace.streak = if close { pace.streak + 1 } else { 0 };
-            if pace.streak >= STREAM_STREAK {
-                pace.streak = 0;
-                pace.last_end = None;
-                if self.ownership.try_promise() {
-                    self.request(Request::Promise);
-                }
-                return;
-            }
+        if self.pace.is_stream(Instant::now()) {
+            self.promise();
+            return;
         }
         if !self.ownership.try_app() {
             return;
         }
         self.write_owned(Some(writer));
-        self.pace.lock().last_end = Some(Instant::now());
+        self.pace.written(Instant::now());
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
@@ -246,7 +239,7 @@ impl Link {
             let borrowed = self.ownership.state() == TxState::Borrowed;
             let progress = {
                 let mut tx = self.tx.lock();
-                let progress = self.round(&mut tx, CALLER_WRITES);
+                let progress = self.round(&mut tx, CALLER_WRITES, Side::Caller);
                 if let (Progress::Drained, Some(writer)) = (progress, writer.as_deref_mut()) {
                     tx.sender().rewind(writer);
                 }
@@ -284,7 +277,7 @@ impl Link {
     }
 
     /// One round of writing by whoever owns the output.
-    fn round(&self, tx: &mut Tx, writes: usize) -> Progress {
+    fn round(&self, tx: &mut Tx, writes: usize, side: Side) -> Progress {
         if self.commands_waiting.load(Ordering::Acquire) {
             let mut commands = self.commands.lock();
             if tx.insert(&mut commands) {
@@ -292,7 +285,7 @@ impl Link {
             }
         }
         self.latest_waiting.store(false, Ordering::SeqCst);
-        let progress = tx.speculative_write(writes);
+        let progress = tx.speculative_write(writes, side);
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
@@ -309,7 +302,17 @@ impl Link {
     pub fn send_command(&self, frame: &[u8]) {
         self.commands.lock().extend_from_slice(frame);
         self.commands_waiting.store(true, Ordering::Release);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+        self.write_unpaced();
+    }
+
+    /// Writes what no message of the pipe is: it is never part of a stream.
+    fn write_unpaced(&self) {
+        if self.ownership.after_append() != TxState::Idle {
+            return;
+        }
+        if ASYNC_ONLY {
+            self.promise();
+        } else if self.ownership.try_app() {
             self.write_owned(None);
         }
     }
@@ -377,7 +380,7 @@ impl Link {
         if !self.ownership.try_io() {
             return None;
         }
-        let progress = self.round(&mut self.tx.lock(), IO_WRITES);
+        let progress = self.round(&mut self.tx.lock(), IO_WRITES, Side::IoThread);
         self.blocked
             .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();
@@ -409,7 +412,7 @@ impl Link {
         let before = rx.reads();
         let (activated, end) = rx.read(self, at_end);
         if rx.reads() != before {
-            self.traffic.fetch_add(1, Ordering::Relaxed);
+            self.traffic.store(rx.reads(), Ordering::Relaxed);
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
@@ -418,8 +421,9 @@ impl Link {
         (activated, end)
     }
 
-    pub(super) fn ping_ttl(&self, deciseconds: u16) {
-        self.request(Request::PingTtl(deciseconds));
+    /// See [`Request::PingTtl`].
+    pub(super) fn ping_ttl(&self, deciseconds: u16, traffic: u64) {
+        self.request(Request::PingTtl { deciseconds, traffic });
     }
 
     /// Where the link is among its socket's connections.
@@ -441,9 +445,11 @@ impl Peer for Link {
     fn written(&self, writer: &mut Writer) {
         writer.publish();
         match self.ownership.after_append() {
+            TxState::Idle if ASYNC_ONLY => self.promise(),
             TxState::Idle => self.write_direct(writer),
             TxState::Io
-                if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
+                if !ASYNC_ONLY
+                    && writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
                     && !self.blocked.load(Ordering::Relaxed)
                     && self.ownership.try_borrow() =>
             {
@@ -455,13 +461,12 @@ impl Peer for Link {
 
     fn replaced(&self) {
         self.latest_waiting.store(true, Ordering::SeqCst);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
-            self.write_owned(None);
-        }
+        self.write_unpaced();
     }
 
     fn full(&self) {
-        if self.ownership.state() == TxState::Io
+        if !ASYNC_ONLY
+            && self.ownership.state() == TxState::Io
             && !self.blocked.load(Ordering::Relaxed)
             && self.ownership.try_borrow()
         {
