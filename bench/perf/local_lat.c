@@ -2,6 +2,8 @@
 /* The answering side of the latency test: a REP socket that sends every request back. */
 #include "perf.h"
 
+#include "tls_options.h"
+
 static const char usage[] = "usage: local_lat <bind-to> <message-size> <roundtrip-count>";
 
 int main(int argc, char *argv[])
@@ -15,6 +17,7 @@ int main(int argc, char *argv[])
 
     void *context = check_handle(zmq_ctx_new(), "zmq_ctx_new");
     void *socket = check_handle(zmq_socket(context, ZMQ_REP), "zmq_socket");
+    prepare_server(socket, argv[1]);
     check(zmq_bind(socket, argv[1]), "zmq_bind");
     echo(socket, count, &size);
     /* The default linger keeps the last reply until it is sent; no sleep is needed. */

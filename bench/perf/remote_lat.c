@@ -2,6 +2,8 @@
 /* The asking side of the latency test: REQ round trips, mean one-way time. */
 #include "perf.h"
 
+#include "tls_options.h"
+
 static const char usage[] = "usage: remote_lat <connect-to> <message-size> <roundtrip-count>";
 
 int main(int argc, char *argv[])
@@ -15,6 +17,7 @@ int main(int argc, char *argv[])
 
     void *context = check_handle(zmq_ctx_new(), "zmq_ctx_new");
     void *socket = check_handle(zmq_socket(context, ZMQ_REQ), "zmq_socket");
+    prepare_client(socket, argv[1]);
     check(zmq_connect(socket, argv[1]), "zmq_connect");
 
     zmq_msg_t message;
