@@ -210,11 +210,11 @@ impl Reactor {
             link.inject(crate::pipe::COMMAND, &subscription);
         }
         // Before the socket hears of the connection: whoever is woken by that looks here, too.
-        if let Some(set) = port.read_set(&self.handle) {
-            if set.add(link.clone(), stream.fd()).is_err() {
-                self.connection_lost(id, FailureClass::Connection);
-                return;
-            }
+        if let Some(set) = port.read_set(&self.handle)
+            && set.add(link.clone(), stream.fd()).is_err()
+        {
+            self.connection_lost(id, FailureClass::Connection);
+            return;
         }
         match new_pipe {
             Some(mut pipe) => {

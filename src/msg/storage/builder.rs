@@ -57,7 +57,7 @@ impl MsgBuilder {
         let filled = self.msg.len() + n;
         debug_assert!(filled <= self.capacity.min(self.total));
         if self.msg.kind == INLINE {
-            self.msg.inline_len = filled as u8;
+            self.msg.len_or_class = filled as u8;
         } else {
             self.msg.body.outside.len = filled;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ServerTls;
 use crate::endpoint::{Host, Transport};
 use crate::errno::Result;
-use crate::transport::{Accept, Accepted, SocketSettings, host, tcp};
+use crate::transport::{Accept, Accepted, ListenError, SocketSettings, host, tcp};
 
 /// A listening tls socket.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub fn listen(
     port: u16,
     settings: &SocketSettings,
     tls: Arc<ServerTls>,
-) -> Result<Listener> {
+) -> Result<Listener, ListenError> {
     Ok(Listener::new(tcp::listen(host, port, settings)?, tls))
 }
 
