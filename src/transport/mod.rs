@@ -30,5 +30,5 @@ pub use settings::{Keepalive, SocketSettings};
 pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};
 pub use sys::{
     EventFd, SignalGuard, block_all_signals, fork_generation, ipv6_supported, poll_fds,
-    poll_fds_masked, sched_yield,
+    poll_fds_masked, sched_yield, set_timer_slack,
 };
