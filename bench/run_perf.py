@@ -38,6 +38,7 @@ LATENCY_FLOORS = {
 P99_FLOOR = 0.5
 CPU_FLOOR = 0.6
 THROUGHPUT_FLOOR = 1.0
+CURVE_LATENCY_FLOOR = 0.4
 # libzmq has no tls: a multiple of this library's own tcp.
 TLS_FLOORS = {1024: 0.6}
 
@@ -306,8 +307,13 @@ def plan(options):
         [Row("proxy throughput 64 B, msg/s", "rate", THROUGHPUT_FLOOR)], 64)
     if options.curve:
         add("unpinned", [[side, "{endpoint}", "64", "{count}", "1"]
-                         for side in ("local_thr", "remote_thr")], "tcp", ["rate", "megabits"],
-            [Row("tcp CURVE throughput 64 B, msg/s", "rate", THROUGHPUT_FLOOR)], 64)
+                         for side in ("local_lat", "remote_lat")], "tcp", ["latency"],
+            [Row("tcp CURVE latency 64 B, µs", "latency", CURVE_LATENCY_FLOOR)], 64)
+        for size in SIZES:
+            add("unpinned", [[side, "{endpoint}", str(size), "{count}", "1"]
+                             for side in ("local_thr", "remote_thr")], "tcp", ["rate", "megabits"],
+                [Row(f"tcp CURVE throughput {SIZE_NAMES[size]}, msg/s", "rate",
+                     THROUGHPUT_FLOOR)], size)
 
     for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
                                     ("thr", ["rate", "megabits"], (64, 1024, 65536),
@@ -458,7 +464,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true",
                         help="shorter runs; throughput unpinned only")
     parser.add_argument("--only", metavar="REGEX", help="only figures whose title, placement match")
-    parser.add_argument("--curve", action="store_true", help="also CURVE throughput")
+    parser.add_argument("--curve", action="store_true", help="also CURVE latency and throughput")
     parser.add_argument("--tls", action="store_true",
                         help="also tls, beside this library's tcp; needs openssl")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")

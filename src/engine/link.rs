@@ -16,7 +16,7 @@ use crate::msg::Metadata;
 use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
-use crate::zmtp::error::FailureClass;
+use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,19 +34,31 @@ const BORROW_AT: u64 = 64 * 1024;
 pub struct Failure {
     pub class: FailureClass,
     pub error: Error,
+    /// What the socket monitor is to be told of the security mechanism.
+    pub event: HandshakeEvent,
 }
 
 impl Failure {
     pub fn connection(error: Error) -> Failure {
-        Failure { class: FailureClass::Connection, error }
+        Failure::new(FailureClass::Connection, error)
     }
 
     pub fn protocol(error: Error) -> Failure {
-        Failure { class: FailureClass::Protocol, error }
+        Failure::new(FailureClass::Protocol, error)
+    }
+
+    /// A frame in traffic that the security mechanism cannot accept.
+    pub fn security(error: ProtocolError) -> Failure {
+        let event = HandshakeEvent::Protocol(error);
+        Failure { event, ..Failure::protocol(Error::PROTO) }
     }
 
     pub fn timeout() -> Failure {
-        Failure { class: FailureClass::Timeout, error: Error::AGAIN }
+        Failure::new(FailureClass::Timeout, Error::AGAIN)
+    }
+
+    fn new(class: FailureClass, error: Error) -> Failure {
+        Failure { class, error, event: HandshakeEvent::None }
     }
 }
 
@@ -61,8 +73,9 @@ pub enum Request {
     Failed(Failure),
     /// The socket has closed its end of the pipe.
     PipeClosed,
-    /// The peer asked for a time-out, in deciseconds.
-    PingTtl(u16),
+    /// The peer asked for a time-out. `traffic` is the number of reads up to its PING, one less if
+    /// more than the PING came with it.
+    PingTtl { deciseconds: u16, traffic: u64 },
 }
 
 /// The I/O thread of a link. `token` is the number the link was given there.
@@ -281,7 +294,7 @@ impl Link {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
         self.unsent.store(tx.has_unsent(), Ordering::Release);
-        self.sent.store(tx.sender().volume(), Ordering::Release);
+        self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
         }
@@ -334,7 +347,7 @@ impl Link {
             let mut tx = self.tx.lock();
             tx.detach();
             self.unsent.store(false, Ordering::Release);
-            self.sent.store(tx.sender().volume(), Ordering::Release);
+            self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();
         self.commands_waiting.store(false, Ordering::Release);
@@ -405,7 +418,7 @@ impl Link {
         let before = rx.reads();
         let (activated, end) = rx.read(self, at_end);
         if rx.reads() != before {
-            self.traffic.fetch_add(1, Ordering::Relaxed);
+            self.traffic.store(rx.reads(), Ordering::Relaxed);
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
@@ -414,8 +427,9 @@ impl Link {
         (activated, end)
     }
 
-    pub(super) fn ping_ttl(&self, deciseconds: u16) {
-        self.request(Request::PingTtl(deciseconds));
+    /// See [`Request::PingTtl`].
+    pub(super) fn ping_ttl(&self, deciseconds: u16, traffic: u64) {
+        self.request(Request::PingTtl { deciseconds, traffic });
     }
 
     /// Where the link is among its socket's connections.

@@ -8,18 +8,19 @@ use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
-use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
+use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
+use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::{Metadata, Msg};
 use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
-use crate::zmtp::error::{HandshakeError, HandshakeEvent};
+use crate::zmtp::error::HandshakeError;
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
-use crate::zmtp::{SocketType, Version};
+use crate::zmtp::{Cipher, SocketType, Version};
 use mio::Interest;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Reactor {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.options.raw_socket {
             self.timers.cancel(session.timer.take());
-            self.begin_traffic(id, stream, None, Vec::new());
+            self.begin_traffic(id, stream, None, None, Vec::new());
             return;
         }
         let Some(config) = handshake_config(&session.options, &stream) else {
@@ -109,29 +110,17 @@ impl Reactor {
                 let state = std::mem::replace(&mut session.state, State::Idle);
                 self.timers.cancel(session.timer.take());
                 let State::Handshaking(handshaking) = state else { return };
-                let Handshaking { stream, handshake, .. } = *handshaking;
+                let Handshaking { stream, mut handshake, .. } = *handshaking;
                 self.deregister(stream.fd());
+                let cipher = handshake.take_cipher();
                 let established = handshake.into_established();
-                self.begin_traffic(id, stream, established, leftover);
+                self.begin_traffic(id, stream, established, cipher, leftover);
             }
             Err(Broken::Stream(error)) => {
                 self.handshake_failed(id, Failure::connection(error));
             }
             Err(Broken::Protocol(error)) => {
-                match error.event {
-                    HandshakeEvent::None => {}
-                    HandshakeEvent::NoDetail(errno) => {
-                        let errno = errno.raw() as u64;
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
-                    }
-                    HandshakeEvent::Protocol(code) => {
-                        let code = u64::from(code.code());
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, code);
-                    }
-                    HandshakeEvent::Auth(status) => {
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
-                    }
-                }
+                session.handshake_event(error.event);
                 self.connection_lost(id, error.class);
             }
         }
@@ -153,6 +142,7 @@ impl Reactor {
         id: u64,
         stream: Stream,
         established: Option<Established>,
+        cipher: Option<Cipher>,
         leftover: Vec<u8>,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -161,7 +151,11 @@ impl Reactor {
         let stream = Arc::new(stream);
         let metadata = metadata(&stream, established.as_ref());
         let version = established.as_ref().map(|established| established.version);
-        let (encoder, decoder) = framing(version, options.socket_type);
+        let (mut encoder, mut decoder) = framing(version, options.socket_type);
+        if let Some(Cipher { seal, open }) = cipher {
+            encoder = encoder.sealed(seal);
+            decoder = decoder.opened(open);
+        }
         let mut new_pipe = None;
         let link = match session.link.clone() {
             Some(link) => link,
@@ -351,15 +345,16 @@ impl Handshaking {
 /// How frames go out and come in with a peer of this version; raw without one.
 fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
     let subscribes = matches!(socket_type, ZMQ_SUB | ZMQ_XSUB);
-    match version {
-        None => (Encoder::Raw, Decoder::Raw),
-        Some(Version::V3_1) => (Encoder::Plain, Decoder::Plain),
+    let (encoder, framing) = match version {
+        None => (Encoder::raw(), Deframing::Raw),
+        Some(Version::V3_1) => (Encoder::plain(), Deframing::Zmtp),
         Some(version @ (Version::V2_0 | Version::V3_0)) if subscribes => {
-            (Encoder::Framed(version), Decoder::Plain)
+            (Encoder::framed(version), Deframing::Zmtp)
         }
-        Some(Version::V2_0 | Version::V3_0) => (Encoder::Plain, Decoder::Plain),
-        Some(version) => (Encoder::Framed(version), Decoder::Legacy),
-    }
+        Some(Version::V2_0 | Version::V3_0) => (Encoder::plain(), Deframing::Zmtp),
+        Some(version) => (Encoder::framed(version), Deframing::Legacy),
+    };
+    (encoder, Decoder::new(framing))
 }
 
 /// `None` for a mechanism this build does not have: such a socket talks to nobody.
@@ -371,7 +366,17 @@ fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfi
             username: options.plain_username.clone(),
             password: options.plain_password.clone(),
         },
-        Mechanism::Curve | Mechanism::Gssapi => return None,
+        Mechanism::Curve => {
+            sodium::initialise().ok()?;
+            let secret = Secret::from(&*options.curve_secretkey);
+            if options.as_server {
+                MechanismConfig::CurveServer { secret }
+            } else {
+                let (public, server) = (options.curve_publickey, options.curve_serverkey);
+                MechanismConfig::CurveClient { public, secret, server }
+            }
+        }
+        Mechanism::Gssapi => return None,
     };
     let zap = zap_use(&mechanism, options).map(|handler| ZapConfig {
         domain: options.zap_domain.clone(),
@@ -400,13 +405,20 @@ enum Handler {
 }
 
 /// Whether a ZAP handler is to be asked about the peer (zmq_setsockopt(3), ZMQ_ZAP_DOMAIN). A
-/// server of PLAIN that has nobody to ask refuses everybody.
+/// server of PLAIN that has nobody to ask refuses everybody, one of CURVE nobody who knows its key.
 fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
     let domain = !options.zap_domain.is_empty();
     match (mechanism, options.zap_enforce_domain) {
         (MechanismConfig::Null, true) if domain => Some(Handler::Required),
         (MechanismConfig::Null, false) if domain => Some(Handler::Optional),
-        (MechanismConfig::Null | MechanismConfig::PlainClient { .. }, _) => None,
+        (
+            MechanismConfig::Null
+            | MechanismConfig::PlainClient { .. }
+            | MechanismConfig::CurveClient { .. },
+            _,
+        ) => None,
+        (MechanismConfig::CurveServer { .. }, true) => domain.then_some(Handler::Required),
+        (MechanismConfig::CurveServer { .. }, false) => Some(Handler::Optional),
         (MechanismConfig::PlainServer, enforce) => {
             (domain || !enforce).then_some(Handler::Required)
         }
@@ -445,10 +457,19 @@ mod tests {
     #[test]
     fn when_the_handler_is_asked() {
         let client = MechanismConfig::PlainClient { username: Vec::new(), password: Vec::new() };
+        let secret = Secret::from(&[1; 32]);
+        let curve_client = MechanismConfig::CurveClient {
+            public: [2; 32],
+            secret: secret.clone(),
+            server: [3; 32],
+        };
+        let curve_server = MechanismConfig::CurveServer { secret };
         // Without and with a domain; without and with its enforcement.
         for (mechanism, expected) in [
             (MechanismConfig::Null, [None, None, Some(Optional), Some(Required)]),
             (client, [None; 4]),
+            (curve_client, [None; 4]),
+            (curve_server, [Some(Optional), None, Some(Optional), Some(Required)]),
             (MechanismConfig::PlainServer, [Some(Required), None, Some(Required), Some(Required)]),
         ] {
             for (number, handler) in expected.into_iter().enumerate() {

@@ -27,7 +27,7 @@ const TIMER_SLACK_NS: u64 = 1000;
 /// has just been woken for it, and the last message of a short burst should not rest.
 const BURST_PAUSE: Duration = Duration::from_micros(5);
 /// A sender that appends less than this between two looks, in bytes, is no stream any more.
-const STREAM_VOLUME: u64 = 256;
+const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 256 };
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -391,7 +391,9 @@ impl Reactor {
             Request::Blocked => self.watch_output(id),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
-            Request::PingTtl(ttl) => self.ping_ttl(id, ttl),
+            Request::PingTtl { deciseconds, traffic } => {
+                self.ping_ttl(id, deciseconds, traffic);
+            }
         }
     }
 
@@ -436,7 +438,8 @@ impl Reactor {
         if let Some(session) = self.sessions.get_mut(&id)
             && !std::mem::replace(&mut session.promised, true)
         {
-            self.promises.push(Promise { session: id, appended: 0, sent: 0, age: Age::New });
+            let age = if ASYNC_ONLY { Age::Settled } else { Age::New };
+            self.promises.push(Promise { session: id, appended: 0, sent: 0, age });
         }
     }
 
@@ -476,7 +479,7 @@ impl Reactor {
             Age::Fresh => appended > 0,
             Age::Settled => appended >= STREAM_VOLUME,
         };
-        if link.has_waiting() && (promise.sent == before.1 || !stream) {
+        if link.has_waiting() && (promise.sent == before.1 || !stream || ASYNC_ONLY) {
             let keep = self.write_link(promise.session, link.io_write());
             promise.sent = link.sent();
             if !keep {

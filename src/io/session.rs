@@ -17,6 +17,7 @@ use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
 use crate::transport::tls::ClientTls;
 use crate::transport::{Listener, SocketSettings, Stream};
+use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
 use std::sync::Arc;
@@ -153,6 +154,22 @@ impl Session {
         matches!(self.origin, Origin::Connected(_))
     }
 
+    /// Tells the monitor how the security mechanism failed.
+    pub(super) fn handshake_event(&self, event: HandshakeEvent) {
+        match event {
+            HandshakeEvent::None => {}
+            HandshakeEvent::NoDetail(errno) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno.raw() as u64);
+            }
+            HandshakeEvent::Protocol(code) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, u64::from(code.code()));
+            }
+            HandshakeEvent::Auth(status) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
+            }
+        }
+    }
+
     pub(super) fn event(&self, event: i32, value: u64) {
         self.port.event(Event {
             event: event as u64,
@@ -213,6 +230,7 @@ impl Reactor {
         if !matches!(session.state, State::Traffic(_)) {
             return;
         }
+        session.handshake_event(failure.event);
         let never_handshaken = session.options.raw_socket || session.heartbeat.is_none();
         if never_handshaken && failure.class != FailureClass::Protocol {
             let errno = failure.error.raw() as u64;
@@ -364,11 +382,12 @@ impl Reactor {
         self.arm_heartbeat(id);
     }
 
-    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16) {
+    /// A PING has come; what came after it counts as later traffic.
+    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16, traffic: u64) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let (Some(heartbeat), Some(link)) = (&mut session.heartbeat, &session.link) else { return };
-        session.traffic_seen = link.traffic();
+        let Some(heartbeat) = &mut session.heartbeat else { return };
+        session.traffic_seen = traffic;
         heartbeat.on_traffic();
         heartbeat.on_ping(now, deciseconds);
         self.arm_heartbeat(id);
