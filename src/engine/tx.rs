@@ -115,6 +115,11 @@ impl Tx {
         true
     }
 
+    /// The stream holds bytes that the kernel has not taken.
+    pub fn has_unsent(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
+    }
+
     /// Nothing is left to write.
     pub fn drained(&mut self) -> bool {
         self.buffer.is_empty() && self.sender.drained() && !self.has_latest()
@@ -133,6 +138,20 @@ impl Tx {
     pub fn speculative_write(&mut self, writes: usize, side: Side) -> Progress {
         let Some(stream) = self.stream.clone() else { return Progress::Detached };
         for turn in 1..=writes {
+            // What the stream has accepted and the kernel has not taken goes first.
+            if stream.has_unsent() {
+                match stream.flush() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.written.of(side).would_block += 1;
+                        return Progress::Blocked;
+                    }
+                    Err(error) => {
+                        self.written.of(side).errors += 1;
+                        return Progress::Failed(error);
+                    }
+                }
+            }
             let buffered = self.buffer.len();
             let prepared = self.prepare_output_buffer();
             let counters = self.written.of(side);
@@ -149,7 +168,7 @@ impl Tx {
                     counters::log(side, turn, asked, &outcome);
                     if let WriteOutcome::Wrote(written) = outcome {
                         counters.total_bytes_sync += written as u64;
-                        if written >= asked {
+                        if written >= asked && !stream.has_unsent() {
                             counters.sync_success += 1;
                             continue;
                         }

@@ -47,6 +47,7 @@ const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"vmci", false),
     (c"vsock", false),
     (c"draft", true),
+    (c"tls", true),
     (c"WS", false),
     (c"WSS", false),
 ];

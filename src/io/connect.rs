@@ -46,7 +46,7 @@ impl Reactor {
                 },
                 Err(error) => self.connect_failed(id, error),
             },
-            ConnectTo::Tcp(address) => {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => {
                 let handle = self.handle.clone();
                 let answer = self.resolver.resolve(
                     &address.host,
@@ -118,6 +118,7 @@ impl Reactor {
                     Err(error) => self.connect_failed(id, error),
                 }
             }
+            State::Negotiating(_) => self.continue_negotiation(id),
             State::Handshaking(_) => self.continue_handshake(id),
             _ => {}
         }
@@ -125,6 +126,17 @@ impl Reactor {
 
     fn connected(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let stream = match &session.origin {
+            Origin::Connected(to) => layered(stream, to),
+            Origin::Accepted(_) => Ok(stream),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.connect_failed(id, error);
+                return;
+            }
+        };
         session.attempts = 0;
         session.local = stream.local_endpoint();
         session.remote = stream.remote_endpoint();
@@ -135,8 +147,7 @@ impl Reactor {
     pub(super) fn connect_failed(&mut self, id: u64, error: Error) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let refused = error == Error::CONNREFUSED;
-        let is_tcp = matches!(&session.origin, Origin::Connected(to)
-            if matches!(**to, ConnectTo::Tcp(_)));
+        let is_tcp = matches!(&session.origin, Origin::Connected(to) if to.tcp().is_some());
         if let State::Connecting(stream) = &session.state {
             let fd = stream.fd();
             session.event(ZMQ_EVENT_CLOSED, fd as u64);
@@ -174,7 +185,7 @@ impl Reactor {
 /// Starts the attempt on a resolved address: the stream, and what came of connecting it.
 fn begin(session: &Session, address: SocketAddr) -> Result<(Stream, Result<bool>)> {
     let Origin::Connected(to) = &session.origin else { return Err(Error::INVAL) };
-    let ConnectTo::Tcp(text) = &**to else { return Err(Error::INVAL) };
+    let Some(text) = to.tcp() else { return Err(Error::INVAL) };
     let source = match &text.source {
         Some(source) => Some(host::resolve_local(
             &source.host,
@@ -187,6 +198,14 @@ fn begin(session: &Session, address: SocketAddr) -> Result<(Stream, Result<bool>
     let stream = tcp::open(address, &session.settings)?;
     let connected = tcp::connect_stream(&stream, address, source, &session.settings);
     Ok((stream, connected))
+}
+
+/// The layer that the endpoint asks for, on a stream just connected.
+fn layered(stream: Stream, to: &ConnectTo) -> Result<Stream> {
+    match to {
+        ConnectTo::Tls(_, tls) => Ok(stream.with_tls(tls.start()?)),
+        ConnectTo::Tcp(_) | ConnectTo::Ipc(_) => Ok(stream),
+    }
 }
 
 /// A number nobody can foresee, from the standard library's source of randomness.

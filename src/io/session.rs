@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
+use crate::transport::tls::ClientTls;
 use crate::transport::{Listener, SocketSettings, Stream};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
@@ -40,7 +41,18 @@ pub struct ListenSpec {
 /// Where a session connects to.
 pub enum ConnectTo {
     Tcp(TcpConnect),
+    Tls(TcpConnect, ClientTls),
     Ipc(IpcAddress),
+}
+
+impl ConnectTo {
+    /// The address, if it is one of tcp or of what runs over it.
+    pub(super) fn tcp(&self) -> Option<&TcpConnect> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => Some(address),
+            ConnectTo::Ipc(_) => None,
+        }
+    }
 }
 
 /// A session to be run by an I/O thread.
@@ -70,6 +82,8 @@ pub(super) enum State {
     Idle,
     Resolving,
     Connecting(Stream),
+    /// Making the stream ready for its first byte, see [`Stream::negotiate`].
+    Negotiating(Stream),
     Handshaking(Box<Handshaking>),
     Traffic(Arc<Stream>),
 }
@@ -230,6 +244,7 @@ impl Reactor {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let fd = match &session.state {
             State::Traffic(stream) => Some(stream.fd()),
+            State::Negotiating(stream) => Some(stream.fd()),
             State::Handshaking(handshaking) => Some(handshaking.stream.fd()),
             _ => None,
         };
@@ -238,6 +253,7 @@ impl Reactor {
         }
         let self_connected = match &session.state {
             State::Traffic(stream) => stream.is_connected_to_itself(),
+            State::Negotiating(stream) => stream.is_connected_to_itself(),
             State::Handshaking(handshaking) => handshaking.stream.is_connected_to_itself(),
             _ => false,
         };
@@ -284,7 +300,9 @@ impl Reactor {
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
         match state {
-            State::Connecting(stream) => self.deregister(stream.fd()),
+            State::Connecting(stream) | State::Negotiating(stream) => {
+                self.deregister(stream.fd());
+            }
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
             State::Traffic(stream) => {
                 if watched {

@@ -17,7 +17,9 @@ use crate::options::Options;
 use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
-use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp};
+use crate::transport::tls::{ClientTls, ServerTls};
+use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp, tls};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a socket has bound and connected, under the text that takes it back.
@@ -135,6 +137,10 @@ impl Open {
         let home = self.context.choose_io_thread(self.options.affinity)?;
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
+            ConnectEndpoint::Tls(address) => {
+                let tls = ClientTls::new(&self.options, &address.host)?;
+                ConnectTo::Tls(address, tls)
+            }
             ConnectEndpoint::Ipc(address) => ConnectTo::Ipc(address),
             _ => return Err(Error::PROTONOSUPPORT),
         };
@@ -170,8 +176,8 @@ impl Open {
     pub(super) fn take_back(&mut self, uri: &[u8]) -> Result<()> {
         let (transport, address) = endpoint::split(uri)?;
         let mut taken = self.endpoints.take(uri);
-        if taken.is_empty() && transport == Transport::Tcp {
-            for key in resolved_keys(address, self.options.ipv6) {
+        if taken.is_empty() && matches!(transport, Transport::Tcp | Transport::Tls) {
+            for key in resolved_keys(transport, address, self.options.ipv6) {
                 taken = self.endpoints.take(&key);
                 if !taken.is_empty() {
                     break;
@@ -266,6 +272,10 @@ fn listen(
     let adopted = (options.use_fd != -1).then_some(options.use_fd);
     match (transport, adopted) {
         (Transport::Tcp, Some(fd)) => Ok(Listener::Tcp(tcp::adopt(fd, &settings)?)),
+        (Transport::Tls, Some(fd)) => {
+            let server = Arc::new(ServerTls::new(options)?);
+            Ok(Listener::Tls(tls::adopt(fd, &settings, server)?))
+        }
         (Transport::Ipc, Some(fd)) => {
             Ok(Listener::Ipc(ipc::adopt(fd, &IpcAddress::parse(address)?)?))
         }
@@ -273,30 +283,34 @@ fn listen(
             BindEndpoint::Tcp(bind) => {
                 tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
             }
+            BindEndpoint::Tls(bind) => {
+                let server = Arc::new(ServerTls::new(options)?);
+                tls::listen(&bind.host, bind.port, &settings, server).map(Listener::Tls)
+            }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
             _ => Err(Error::PROTONOSUPPORT.into()),
         },
     }
 }
 
-/// The texts under which a tcp endpoint given by name may be known.
-fn resolved_keys(address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
+/// The texts under which an endpoint of tcp or tls given by name may be known.
+fn resolved_keys(transport: Transport, address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
+    let key = |address: &SocketAddr| {
+        tcp_endpoint(transport, address, host::zone_name(address).as_deref()).into_bytes()
+    };
     let mut keys = Vec::new();
-    if let Ok(ConnectEndpoint::Tcp(connect)) = ConnectEndpoint::parse(Transport::Tcp, address)
+    if let Ok(ConnectEndpoint::Tcp(connect) | ConnectEndpoint::Tls(connect)) =
+        ConnectEndpoint::parse(transport, address)
         && let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6)
     {
-        keys.extend(addresses.iter().take(1).map(|address| {
-            tcp_endpoint(Transport::Tcp, address, host::zone_name(address).as_deref()).into_bytes()
-        }));
+        keys.extend(addresses.iter().take(1).map(key));
     }
-    if let Ok(BindEndpoint::Tcp(bind)) = BindEndpoint::parse(Transport::Tcp, address)
+    if let Ok(BindEndpoint::Tcp(bind) | BindEndpoint::Tls(bind)) =
+        BindEndpoint::parse(transport, address)
         && bind.host != Host::Any
         && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
     {
-        keys.push(
-            tcp_endpoint(Transport::Tcp, &address, host::zone_name(&address).as_deref())
-                .into_bytes(),
-        );
+        keys.push(key(&address));
     }
     keys
 }
