@@ -23,6 +23,7 @@ pub mod zap;
 #[cfg(test)]
 mod tests;
 
+use crate::zmtp::zws::UpgradeConfig;
 use crate::zmtp::{Handshake, HandshakeError, Mechanism, ProtocolError, SocketType, handshake};
 use metadata::LocalProperties;
 use zap::ZapConfig;
@@ -56,6 +57,15 @@ pub struct HandshakeConfig {
 impl HandshakeConfig {
     /// Begins the handshake of a new connection.
     pub fn start(self) -> Handshake {
+        Handshake::new(self.handshake())
+    }
+
+    /// Begins the handshake of a new connection inside WebSocket.
+    pub fn start_upgrade(self, upgrade: UpgradeConfig) -> Handshake {
+        Handshake::upgrading(self.handshake(), upgrade)
+    }
+
+    fn handshake(self) -> handshake::HandshakeConfig {
         let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = self;
         let properties =
             LocalProperties { socket_type, routing_id: routing_id.clone(), more: self.properties };
@@ -67,13 +77,13 @@ impl HandshakeConfig {
             }
             MechanismConfig::PlainServer => Box::new(plain::PlainServer::new(properties, self.zap)),
         };
-        Handshake::new(handshake::HandshakeConfig {
+        handshake::HandshakeConfig {
             socket_type,
             routing_id,
             max_msg_size,
             security_required,
             mechanism,
-        })
+        }
     }
 }
 
