@@ -13,7 +13,7 @@ use crate::msg::Metadata;
 use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
-use crate::zmtp::error::FailureClass;
+use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,19 +35,31 @@ const STREAM_STREAK: u32 = 2;
 pub struct Failure {
     pub class: FailureClass,
     pub error: Error,
+    /// What the socket monitor is to be told of the security mechanism.
+    pub event: HandshakeEvent,
 }
 
 impl Failure {
     pub fn connection(error: Error) -> Failure {
-        Failure { class: FailureClass::Connection, error }
+        Failure::new(FailureClass::Connection, error)
     }
 
     pub fn protocol(error: Error) -> Failure {
-        Failure { class: FailureClass::Protocol, error }
+        Failure::new(FailureClass::Protocol, error)
+    }
+
+    /// A frame in traffic that the security mechanism cannot accept.
+    pub fn security(error: ProtocolError) -> Failure {
+        let event = HandshakeEvent::Protocol(error);
+        Failure { event, ..Failure::protocol(Error::PROTO) }
     }
 
     pub fn timeout() -> Failure {
-        Failure { class: FailureClass::Timeout, error: Error::AGAIN }
+        Failure::new(FailureClass::Timeout, Error::AGAIN)
+    }
+
+    fn new(class: FailureClass, error: Error) -> Failure {
+        Failure { class, error, event: HandshakeEvent::None }
     }
 }
 
@@ -284,7 +296,7 @@ impl Link {
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
-        self.sent.store(tx.sender().volume(), Ordering::Release);
+        self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
         }
@@ -326,7 +338,7 @@ impl Link {
         {
             let mut tx = self.tx.lock();
             tx.detach();
-            self.sent.store(tx.sender().volume(), Ordering::Release);
+            self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();
         self.commands_waiting.store(false, Ordering::Release);

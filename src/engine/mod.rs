@@ -18,7 +18,7 @@ mod tx;
 mod tx_ownership;
 
 pub use crate::zmtp::error::FailureClass;
-pub use decode::Decoder;
+pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use rx::{ReadEnd, Rx, RxRules};

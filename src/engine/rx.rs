@@ -4,13 +4,15 @@
 //! there, and committed message by message up to the high-water mark. Large bodies are read into
 //! the memory of the message that will be handed out.
 
-use super::decode::{Decoder, ReplyFilter};
+use super::decode::{Decoder, Deframing, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
 use crate::msg::{Metadata, Msg, MsgBuilder};
 use crate::pipe::rope::{self, COMMAND, LONG, MORE, SKIP, Writer, rope};
 use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{ReadOutcome, Stream};
+use crate::zmtp::Opened;
+use crate::zmtp::cipher::OPENED_OFFSET;
 use crate::zmtp::command::Command;
 use crate::zmtp::frame::{self, Flags, HeaderParse};
 use std::sync::Arc;
@@ -58,6 +60,15 @@ struct Large {
     body: MsgBuilder,
 }
 
+/// A sealed frame at the front of the unparsed bytes that was opened, and waits for room.
+#[derive(Clone, Copy)]
+struct Front {
+    flags: u8,
+    /// Where its body begins.
+    offset: usize,
+    length: usize,
+}
+
 /// The input of a connection. Touched only by whoever has the claim.
 pub struct Rx {
     writer: Writer,
@@ -66,6 +77,7 @@ pub struct Rx {
     rules: RxRules,
     filter: ReplyFilter,
     large: Option<Large>,
+    front: Option<Front>,
     /// Received bytes of a framing that is not the pipe's.
     scratch: Vec<u8>,
     reads: u64,
@@ -79,10 +91,11 @@ impl Rx {
         Rx {
             writer,
             stream: None,
-            decoder: Decoder::Plain,
+            decoder: Decoder::new(Deframing::Zmtp),
             rules,
             filter: ReplyFilter::Begin,
             large: None,
+            front: None,
             scratch: Vec::new(),
             reads: 0,
             latest: None,
@@ -127,8 +140,8 @@ impl Rx {
         if bytes.is_empty() {
             return Ok(());
         }
-        match self.decoder {
-            Decoder::Plain => {
+        match self.decoder.framing {
+            Deframing::Zmtp => {
                 let room = self.writer.receive_buffer(bytes.len())?;
                 room[..bytes.len()].copy_from_slice(bytes);
                 self.writer.received(bytes.len());
@@ -147,7 +160,9 @@ impl Rx {
     /// Forgets the stream and every message not received whole.
     pub fn detach(&mut self) {
         self.stream = None;
+        self.decoder = Decoder::new(Deframing::Zmtp);
         self.large = None;
+        self.front = None;
         self.scratch = Vec::new();
         self.writer.rollback();
     }
@@ -225,7 +240,7 @@ impl Rx {
             };
             return Ok((outcome, full));
         }
-        if self.decoder != Decoder::Plain {
+        if self.decoder.framing != Deframing::Zmtp {
             let before = self.scratch.len();
             self.scratch.resize(before + RAW_PART, 0);
             let outcome = stream.read_into(&mut self.scratch[before..]);
@@ -265,10 +280,11 @@ impl Rx {
 
     /// Recognises frames. False: stopped at the high-water mark.
     fn parse(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
-        match self.decoder {
-            Decoder::Plain => self.parse_plain(link),
-            Decoder::Legacy => self.parse_legacy(),
-            Decoder::Raw => {
+        match self.decoder.framing {
+            Deframing::Zmtp if self.decoder.open.is_some() => self.parse_sealed(link),
+            Deframing::Zmtp => self.parse_plain(link),
+            Deframing::Legacy => self.parse_legacy(),
+            Deframing::Raw => {
                 if self.scratch.is_empty() {
                     return Ok(true);
                 }
@@ -324,11 +340,90 @@ impl Rx {
             if length < REFERENCE_THRESHOLD {
                 return Ok(true);
             }
-            let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
-            body.push(&self.writer.unparsed()[header_len..]).map_err(Failure::connection)?;
-            self.writer.truncate_unparsed(header_len);
-            self.large = Some(Large { flags, header: header_len, body });
+            self.begin_large(flags, header_len, length)?;
         }
+    }
+
+    /// Frames of a security mechanism. What is inside of them comes to lie further back, with a
+    /// header of its own ahead of it, and the pipe passes over what remains.
+    fn parse_sealed(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
+        loop {
+            if let Some(large) = self.large.take() {
+                if !large.body.is_full() {
+                    self.large = Some(large);
+                    return Ok(true);
+                }
+                self.accept_sealed_large(large, link)?;
+                continue;
+            }
+            let front = match self.front.take() {
+                Some(front) => front,
+                None => {
+                    let unparsed = self.writer.unparsed();
+                    let HeaderParse::Header { flags, header_len, body_len } =
+                        frame::parse_header(unparsed)
+                    else {
+                        return Ok(true);
+                    };
+                    let length = frame::check_size(body_len, self.rules.max_msg_size)
+                        .map_err(Failure::protocol)?;
+                    if unparsed.len() - header_len < length {
+                        if length < REFERENCE_THRESHOLD {
+                            return Ok(true);
+                        }
+                        if !self.has_room() {
+                            return Ok(false);
+                        }
+                        self.begin_large(flags.byte() & LONG, header_len, length)?;
+                        continue;
+                    }
+                    self.open_front(header_len, length)?
+                }
+            };
+            let Front { flags, offset, length } = front;
+            if flags & COMMAND != 0 {
+                let keep = self.obey(&self.writer.unparsed()[offset..offset + length], link);
+                self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
+                continue;
+            }
+            if !self.has_room() {
+                self.front = Some(front);
+                return Ok(false);
+            }
+            self.check_reply(flags, length)?;
+            self.writer.accept_body(offset, length, flags);
+        }
+    }
+
+    fn open_front(&mut self, header: usize, length: usize) -> std::result::Result<Front, Failure> {
+        let sealed = &mut self.writer.unparsed_mut()[header..header + length];
+        let opened = open(&mut self.decoder, sealed)?;
+        let length = length - opened.offset;
+        Ok(Front { flags: kept_flags(opened.flags), offset: header + opened.offset, length })
+    }
+
+    fn accept_sealed_large(
+        &mut self,
+        mut large: Large,
+        link: &Link,
+    ) -> std::result::Result<(), Failure> {
+        let opened = open(&mut self.decoder, large.body.filled_mut())?;
+        large.flags |= kept_flags(opened.flags);
+        large.body.trim_front(opened.offset);
+        self.accept_large(large, link)
+    }
+
+    fn begin_large(
+        &mut self,
+        flags: u8,
+        header: usize,
+        length: usize,
+    ) -> std::result::Result<(), Failure> {
+        let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
+        body.push(&self.writer.unparsed()[header..]).map_err(Failure::connection)?;
+        self.writer.truncate_unparsed(header);
+        self.large = Some(Large { flags, header, body });
+        Ok(())
     }
 
     fn accept_large(&mut self, large: Large, link: &Link) -> std::result::Result<(), Failure> {
@@ -432,6 +527,16 @@ impl Rx {
             latest.lock().message = newest;
         }
         changed
+    }
+}
+
+/// Opens the body of a frame in place.
+fn open(decoder: &mut Decoder, sealed: &mut [u8]) -> std::result::Result<Opened, Failure> {
+    let open = decoder.open.as_mut().ok_or(Failure::protocol(Error::PROTO))?;
+    match open.open(sealed) {
+        Ok(opened) if (OPENED_OFFSET..=sealed.len()).contains(&opened.offset) => Ok(opened),
+        Ok(_) => Err(Failure::protocol(Error::PROTO)),
+        Err(error) => Err(Failure::security(error)),
     }
 }
 

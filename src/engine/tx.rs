@@ -4,8 +4,8 @@
 //!
 //! The bytes written are the pipe's own memory: the rope holds frames as they go over the wire, and
 //! large bodies are gathered from the messages that own them. Nothing is copied, not even when the
-//! kernel takes only a part: the rest stays where it is and is gathered again. Only commands and
-//! frames for peers with another framing pass through `buffer`.
+//! kernel takes only a part: the rest stays where it is and is gathered again. Only commands,
+//! sealed frames, and frames for peers with another framing pass through `buffer`.
 
 use super::encode::Encoder;
 use crate::errno::{Error, Result};
@@ -21,6 +21,8 @@ pub const BATCH: usize = 256 * 1024;
 const SLICES: usize = 32;
 /// Encoded bytes collected for one write when frames are not sent as they lie.
 const ENCODED_BATCH: usize = 64 * 1024;
+/// The memory that is kept for such a batch, in bytes.
+const BUFFER_KEPT: usize = 2 * ENCODED_BATCH;
 
 /// What a round of writing came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +59,8 @@ pub struct Tx {
     /// Whole frames not taken from the rope's memory, and how much of them was written.
     buffer: Vec<u8>,
     buffer_written: usize,
+    /// How much of the rope's volume is in the buffer.
+    encoded: u64,
     pub counters: Counters,
 }
 
@@ -66,9 +70,10 @@ impl Tx {
             sender,
             latest,
             stream: None,
-            encoder: Encoder::Plain,
+            encoder: Encoder::plain(),
             buffer: Vec::new(),
             buffer_written: 0,
+            encoded: 0,
             counters: Counters::default(),
         }
     }
@@ -79,13 +84,16 @@ impl Tx {
         self.encoder = encoder;
         self.buffer = first;
         self.buffer_written = 0;
+        self.encoded = 0;
     }
 
     /// Forgets the stream and what was written of a message in part.
     pub fn detach(&mut self) {
         self.stream = None;
+        self.encoder = Encoder::plain();
         self.buffer = Vec::new();
         self.buffer_written = 0;
+        self.encoded = 0;
         self.sender.forget_partial();
     }
 
@@ -93,16 +101,26 @@ impl Tx {
         &mut self.sender
     }
 
-    /// Puts a whole frame in front of everything that was not begun. True: it was taken.
-    pub fn insert(&mut self, frame: &mut Vec<u8>) -> bool {
+    /// How much of the rope's volume was written.
+    pub fn volume(&self) -> u64 {
+        self.sender.volume() - self.encoded
+    }
+
+    /// Puts whole frames in front of everything that was not begun. True: they were taken.
+    pub fn insert(&mut self, frames: &mut Vec<u8>) -> bool {
         if self.stream.is_none() {
-            frame.clear();
+            frames.clear();
             return true;
         }
         if !self.sender.at_frame_boundary() {
             return false;
         }
-        self.buffer.append(frame);
+        if self.encoder.is_plain() {
+            self.buffer.append(frames);
+        } else {
+            self.encoder.frames(frames, &mut self.buffer);
+            frames.clear();
+        }
         true
     }
 
@@ -111,9 +129,11 @@ impl Tx {
         self.buffer.is_empty() && self.sender.drained() && !self.has_latest()
     }
 
-    /// A conflating pipe has a message that was not taken.
+    /// A conflating pipe has a message that was not written.
     pub fn has_latest(&self) -> bool {
-        self.latest.as_ref().is_some_and(|latest| latest.lock().message.is_some())
+        self.latest
+            .as_ref()
+            .is_some_and(|latest| !self.buffer.is_empty() || latest.lock().message.is_some())
     }
 
     /// Writes until nothing is left, the kernel takes no more, or `writes` writes were made.
@@ -161,12 +181,21 @@ impl Tx {
         if self.encoder.is_plain() {
             return !self.sender.drained();
         }
+        let before = self.sender.volume();
         while self.buffer.len() < ENCODED_BATCH {
             let Some(frame) = self.sender.frame() else { break };
             self.encoder.frame(frame.flags, frame.body, &mut self.buffer);
             self.sender.skip();
         }
-        !self.buffer.is_empty()
+        if self.buffer.is_empty() {
+            if self.buffer.capacity() > BUFFER_KEPT {
+                // Large bodies have passed, and the stream of them is over.
+                self.buffer = Vec::new();
+            }
+            return false;
+        }
+        self.encoded = self.sender.volume() - before;
+        true
     }
 
     /// One attempt. True: all that was offered was taken.
@@ -176,7 +205,8 @@ impl Tx {
             return match stream.write_one(rest)? {
                 WriteOutcome::Wrote(written) if written >= rest.len() => {
                     self.buffer_written = 0;
-                    if self.buffer.capacity() > ENCODED_BATCH {
+                    self.encoded = 0;
+                    if self.encoder.is_plain() && self.buffer.capacity() > BUFFER_KEPT {
                         self.buffer = Vec::new();
                     } else {
                         self.buffer.clear();

@@ -7,7 +7,7 @@ use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
-use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
+use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
 use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
@@ -15,7 +15,7 @@ use crate::msg::{Metadata, Msg};
 use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
-use crate::zmtp::error::{HandshakeError, HandshakeEvent};
+use crate::zmtp::error::HandshakeError;
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
 use crate::zmtp::{SocketType, Version};
@@ -79,20 +79,7 @@ impl Reactor {
                 self.handshake_failed(id, Failure::connection(error));
             }
             Err(Broken::Protocol(error)) => {
-                match error.event {
-                    HandshakeEvent::None => {}
-                    HandshakeEvent::NoDetail(errno) => {
-                        let errno = errno.raw() as u64;
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
-                    }
-                    HandshakeEvent::Protocol(code) => {
-                        let code = u64::from(code.code());
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, code);
-                    }
-                    HandshakeEvent::Auth(status) => {
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
-                    }
-                }
+                session.handshake_event(error.event);
                 self.connection_lost(id, error.class);
             }
         }
@@ -309,15 +296,16 @@ impl Handshaking {
 /// How frames go out and come in with a peer of this version; raw without one.
 fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
     let subscribes = matches!(socket_type, ZMQ_SUB | ZMQ_XSUB);
-    match version {
-        None => (Encoder::Raw, Decoder::Raw),
-        Some(Version::V3_1) => (Encoder::Plain, Decoder::Plain),
+    let (encoder, framing) = match version {
+        None => (Encoder::raw(), Deframing::Raw),
+        Some(Version::V3_1) => (Encoder::plain(), Deframing::Zmtp),
         Some(version @ (Version::V2_0 | Version::V3_0)) if subscribes => {
-            (Encoder::Framed(version), Decoder::Plain)
+            (Encoder::framed(version), Deframing::Zmtp)
         }
-        Some(Version::V2_0 | Version::V3_0) => (Encoder::Plain, Decoder::Plain),
-        Some(version) => (Encoder::Framed(version), Decoder::Legacy),
-    }
+        Some(Version::V2_0 | Version::V3_0) => (Encoder::plain(), Deframing::Zmtp),
+        Some(version) => (Encoder::framed(version), Deframing::Legacy),
+    };
+    (encoder, Decoder::new(framing))
 }
 
 /// `None` for a mechanism this build does not have: such a socket talks to nobody.

@@ -16,6 +16,7 @@ use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
 use crate::transport::{Listener, SocketSettings, Stream};
+use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
 use std::sync::Arc;
@@ -136,6 +137,22 @@ impl Session {
         matches!(self.origin, Origin::Connected(_))
     }
 
+    /// Tells the monitor how the security mechanism failed.
+    pub(super) fn handshake_event(&self, event: HandshakeEvent) {
+        match event {
+            HandshakeEvent::None => {}
+            HandshakeEvent::NoDetail(errno) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno.raw() as u64);
+            }
+            HandshakeEvent::Protocol(code) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, u64::from(code.code()));
+            }
+            HandshakeEvent::Auth(status) => {
+                self.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
+            }
+        }
+    }
+
     pub(super) fn event(&self, event: i32, value: u64) {
         self.port.event(Event {
             event: event as u64,
@@ -194,6 +211,7 @@ impl Reactor {
         if !matches!(session.state, State::Traffic(_)) {
             return;
         }
+        session.handshake_event(failure.event);
         let never_handshaken = session.options.raw_socket || session.heartbeat.is_none();
         if never_handshaken && failure.class != FailureClass::Protocol {
             let errno = failure.error.raw() as u64;

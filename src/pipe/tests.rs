@@ -51,6 +51,38 @@ mod plain {
     }
 
     #[test]
+    fn a_body_gets_its_header_where_it_lies() {
+        // Around the lengths at which the header becomes longer; two parts a message.
+        let lengths = [0, 1, 200, 254, 255, 256, 257, 700, 3000, 0];
+        for offset in [11, 33, 42, 259] {
+            let (mut writer, mut reader) = rope().unwrap();
+            for (number, length) in lengths.into_iter().enumerate() {
+                let body = vec![number as u8; length];
+                let room = writer.receive_buffer(offset + length + 1).unwrap();
+                room[..offset].fill(0xff);
+                room[offset..offset + length].copy_from_slice(&body);
+                // The beginning of the next frame.
+                room[offset + length] = 0xee;
+                writer.received(offset + length + 1);
+                assert_eq!(writer.unparsed_mut().len(), offset + length + 1);
+                writer.accept_body(offset, length, if number % 2 == 0 { MORE } else { 0 });
+                assert_eq!(writer.unparsed(), [0xee]);
+                writer.truncate_unparsed(0);
+                let _ = writer.commit();
+                assert_eq!(writer.messages(), (number as u64 + 1) / 2);
+                assert_eq!(reader.backlog(), writer.messages());
+            }
+            for (number, length) in lengths.into_iter().enumerate() {
+                let frame = reader.frame().unwrap();
+                assert_eq!(frame.body, vec![number as u8; length]);
+                assert_eq!(frame.more(), number % 2 == 0);
+                reader.skip();
+            }
+            assert!(reader.sleep());
+        }
+    }
+
+    #[test]
     fn a_message_is_visible_only_when_whole() {
         let (mut writer, mut reader) = rope().unwrap();
         writer.append(MORE, b"a").unwrap();

@@ -10,6 +10,7 @@
 //! | [`frame`] | frame headers of ZMTP 1.0 and of ZMTP 2.0 and later |
 //! | [`command`] | commands in traffic; subscriptions for every version of peer |
 //! | [`greeting`] | the opening bytes of a connection and what they say of the peer |
+//! | [`cipher`] | what a mechanism does to frames in traffic |
 //! | [`handshake`] | from the first byte to traffic, with a security mechanism from above |
 //! | [`heartbeat`] | when to send PING, when to give up |
 //! | [`socket_type`] | names, numbers and legal peers |
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cipher;
 pub mod command;
 pub mod error;
 pub mod frame;
@@ -29,6 +31,7 @@ pub mod heartbeat;
 pub mod socket_type;
 pub mod zws;
 
+pub use cipher::{Cipher, Open, Opened, Seal};
 pub use error::{FailureClass, HandshakeError, HandshakeEvent, ProtocolError};
 pub use frame::{Flags, Framing, HeaderParse};
 pub use greeting::Version;

@@ -354,6 +354,27 @@ impl Writer {
         unsafe { self.end.chunk.bytes(self.end.offset, self.raw_end - self.end.offset) }
     }
 
+    /// The same, to be changed in place.
+    pub fn unparsed_mut(&mut self) -> &mut [u8] {
+        // SAFETY: these bytes were received and are not committed.
+        unsafe { self.end.chunk.spare(self.end.offset, self.raw_end - self.end.offset) }
+    }
+
+    /// The first `offset` unparsed bytes are dealt with, and `length` bytes behind them are a
+    /// frame's body. Its header replaces the end of those before it, of which there are enough for
+    /// it and at least two more; what remains of them is passed over.
+    pub fn accept_body(&mut self, offset: usize, length: usize, flags: u8) {
+        let header = if length > 255 { HEADER_MAX } else { 2 };
+        debug_assert!(offset >= header + 2 && offset - header <= 2 + 255);
+        let unparsed = self.unparsed_mut();
+        let surplus = offset - header;
+        put_header(unparsed, SKIP, (surplus - 2) as u64);
+        put_header(&mut unparsed[surplus..], flags, length as u64);
+        self.advance(surplus, SKIP);
+        self.begin_frame(flags);
+        self.advance(header + length, flags);
+    }
+
     /// The first `length` unparsed bytes are a frame; `flags` replaces its first byte.
     #[inline]
     pub fn accept_frame(&mut self, length: usize, flags: u8) {
