@@ -11,6 +11,7 @@
 mod decode;
 mod encode;
 mod link;
+mod outbox;
 mod rx;
 mod rx_claim;
 mod rx_set;

@@ -102,6 +102,31 @@ fn zmtp_flags(byte: u8) -> Flags {
     more | command
 }
 
+/// How control frames travel inside the library: as commands of these names.
+const COMMANDS: [(Kind, &[u8]); 3] =
+    [(Kind::Ping, b"\x04PING"), (Kind::Pong, b"\x04PONG"), (Kind::Close, b"\x05CLOSE")];
+
+/// The control frame that this command of the library's stands for, and its payload. A heartbeat's
+/// PING has none: what ZMTP's says of time-outs has no place in WebSocket's.
+pub fn control_of(command: &[u8]) -> Option<(Kind, &[u8])> {
+    COMMANDS.iter().find_map(|&(kind, name)| {
+        let payload = command.strip_prefix(name)?;
+        Some((kind, if kind == Kind::Ping { b"" } else { payload }))
+    })
+}
+
+/// Appends the command frame, as ZMTP 3.x has them, that stands for a control frame.
+pub fn put_control_command(kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
+    let Some(&(_, name)) = COMMANDS.iter().find(|(known, _)| *known == kind) else { return };
+    let payload = &payload[..payload.len().min(MAX_CONTROL)];
+    let mut header = [0; crate::zmtp::frame::MAX_HEADER];
+    let length = (name.len() + payload.len()) as u64;
+    let header_len = crate::zmtp::frame::encode_header(Flags::COMMAND, length, &mut header);
+    for part in [&header[..header_len], name, payload] {
+        out.extend_from_slice(part);
+    }
+}
+
 /// Writes frames of one side.
 #[derive(Clone, Debug)]
 pub struct Framer {
@@ -248,6 +273,22 @@ mod tests {
         let mut out = Vec::new();
         Framer::new(Side::Server).control(Kind::Zmtp(Flags::NONE), b"xy", &mut out);
         assert_eq!(out, b"");
+    }
+
+    #[test]
+    fn control_frames_as_commands() {
+        let mut out = Vec::new();
+        put_control_command(Kind::Pong, b"xy", &mut out);
+        put_control_command(Kind::Close, &[3, 0xe8], &mut out);
+        put_control_command(Kind::Zmtp(Flags::NONE), b"", &mut out);
+        assert_eq!(out, b"\x04\x07\x04PONGxy\x04\x08\x05CLOSE\x03\xe8");
+        assert_eq!(control_of(&out[2..9]), Some((Kind::Pong, &b"xy"[..])));
+        assert_eq!(control_of(&out[11..]), Some((Kind::Close, &[3, 0xe8][..])));
+        assert_eq!(control_of(b"\x04PING\x01\x02abc"), Some((Kind::Ping, &b""[..])));
+        assert_eq!(control_of(b"\x09SUBSCRIBE"), None);
+        out.clear();
+        put_control_command(Kind::Pong, &[7; 200], &mut out);
+        assert_eq!(control_of(&out[2..]), Some((Kind::Pong, &[7; MAX_CONTROL][..])));
     }
 
     #[test]

@@ -32,14 +32,26 @@ impl Mask {
 
     /// Masks in place, or unmasks.
     pub fn apply(self, bytes: &mut [u8]) {
-        let [a, b, c, d] = self.0;
-        let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+        let wide = self.wide();
         let (words, rest) = bytes.as_chunks_mut::<16>();
         for word in words {
             *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
         for (byte, key) in rest.iter_mut().zip(self.0.iter().cycle()) {
             *byte ^= key;
+        }
+    }
+
+    /// Stores a masked copy of `from` in `to`, which is as long.
+    pub fn copy(self, from: &[u8], to: &mut [u8]) {
+        let wide = self.wide();
+        let (from_words, from_rest) = from.as_chunks::<16>();
+        let (words, rest) = to.as_chunks_mut::<16>();
+        for (word, from) in words.iter_mut().zip(from_words) {
+            *word = (u128::from_ne_bytes(*from) ^ wide).to_ne_bytes();
+        }
+        for ((byte, from), key) in rest.iter_mut().zip(from_rest).zip(self.0.iter().cycle()) {
+            *byte = from ^ key;
         }
     }
 
@@ -52,6 +64,11 @@ impl Mask {
             out.extend_from_slice(block);
             self.apply(&mut out[begin..]);
         }
+    }
+
+    fn wide(self) -> u128 {
+        let [a, b, c, d] = self.0;
+        u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d])
     }
 }
 
@@ -122,6 +139,9 @@ mod tests {
                 let mut in_place = plain[..length].to_vec();
                 mask.apply(&mut in_place);
                 assert_eq!(in_place, expected);
+                let mut other = vec![1; length];
+                mask.copy(&plain[..length], &mut other);
+                assert_eq!(other, expected);
             }
         }
     }
