@@ -47,7 +47,7 @@ const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"vmci", false),
     (c"vsock", false),
     (c"draft", true),
-    (c"WS", false),
+    (c"WS", true),
     (c"WSS", false),
 ];
 

@@ -5,6 +5,7 @@
 use super::reactor::{Command, Reactor, Source, Timer};
 use super::session::{ConnectSpec, ConnectTo, Origin, Session, State};
 use crate::abi::*;
+use crate::endpoint::TcpConnect;
 use crate::errno::{Error, Result};
 use crate::transport::host::{self, Dns};
 use crate::transport::{Resolved, ipc, tcp};
@@ -17,9 +18,11 @@ use std::time::Duration;
 impl Reactor {
     pub(super) fn connect(&mut self, spec: ConnectSpec) {
         let id = spec.id;
+        let transport = spec.to.transport();
         let mut session = Session::new(
             spec.socket,
             Origin::Connected(Box::new(spec.to)),
+            transport,
             spec.options,
             spec.port,
             spec.lease,
@@ -46,11 +49,12 @@ impl Reactor {
                 },
                 Err(error) => self.connect_failed(id, error),
             },
-            ConnectTo::Tcp(address) => {
+            to => {
+                let Some((host, port)) = to.host_and_port() else { return };
                 let handle = self.handle.clone();
                 let answer = self.resolver.resolve(
-                    &address.host,
-                    address.port,
+                    host,
+                    port,
                     session.options.ipv6,
                     Box::new(move |addresses: Result<Vec<SocketAddr>>| {
                         let first =
@@ -116,8 +120,7 @@ impl Reactor {
     fn connected(&mut self, id: u64, stream: crate::transport::Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.attempts = 0;
-        session.local = stream.local_endpoint();
-        session.remote = stream.remote_endpoint();
+        session.name_ends(&stream, "");
         session.event(ZMQ_EVENT_CONNECTED, stream.fd() as u64);
         self.start_engine(id, stream);
     }
@@ -164,15 +167,14 @@ impl Reactor {
 /// Starts the attempt on a resolved address.
 fn begin(session: &Session, address: SocketAddr) -> Result<tcp::Connecting> {
     let Origin::Connected(to) = &session.origin else { return Err(Error::INVAL) };
-    let ConnectTo::Tcp(text) = &**to else { return Err(Error::INVAL) };
-    let source = match &text.source {
-        Some(source) => Some(host::resolve_local(
+    let source = match &**to {
+        ConnectTo::Tcp(TcpConnect { source: Some(source), .. }) => Some(host::resolve_local(
             &source.host,
             source.port,
             session.options.ipv6,
             Dns::Forbidden,
         )?),
-        None => None,
+        _ => None,
     };
     tcp::connect_start(address, source, &session.settings)
 }

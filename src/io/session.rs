@@ -8,17 +8,18 @@ use super::reactor::{IoHandle, Reactor, Source, Timer};
 use super::timers::TimerId;
 use super::{Event, SocketPort};
 use crate::abi::*;
-use crate::endpoint::{IpcAddress, TcpConnect};
+use crate::endpoint::{Host, IpcAddress, TcpConnect, Transport, WsConnect};
 use crate::engine::{Failure, FailureClass, Home, Link, Owner, Rx, RxRules};
 use crate::errno::{Error, Result};
 use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
-use crate::transport::{Listener, SocketSettings, Stream};
+use crate::transport::{Listener, SocketSettings, Stream, host};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,26 @@ pub struct ListenSpec {
 pub enum ConnectTo {
     Tcp(TcpConnect),
     Ipc(IpcAddress),
+    Ws(WsConnect),
+}
+
+impl ConnectTo {
+    pub(super) fn transport(&self) -> Transport {
+        match self {
+            ConnectTo::Tcp(_) => Transport::Tcp,
+            ConnectTo::Ipc(_) => Transport::Ipc,
+            ConnectTo::Ws(_) => Transport::Ws,
+        }
+    }
+
+    /// Host and port of tcp and what runs over it.
+    pub(super) fn host_and_port(&self) -> Option<(&Host, u16)> {
+        match self {
+            ConnectTo::Tcp(address) => Some((&address.host, address.port)),
+            ConnectTo::Ws(address) => Some((&address.host, address.port)),
+            ConnectTo::Ipc(_) => None,
+        }
+    }
 }
 
 /// A session to be run by an I/O thread.
@@ -77,6 +98,7 @@ pub(super) enum State {
 pub(super) struct Session {
     pub(super) socket: u64,
     pub(super) origin: Origin,
+    pub(super) transport: Transport,
     pub(super) options: Arc<Options>,
     pub(super) settings: SocketSettings,
     pub(super) port: Arc<dyn SocketPort>,
@@ -90,6 +112,8 @@ pub(super) struct Session {
     /// Attempts since the last successful one.
     pub(super) attempts: u32,
     pub(super) connected_before: bool,
+    /// The present connection has no security mechanism, not even NULL.
+    pub(super) without_mechanism: bool,
     pub(super) timer: Option<TimerId>,
     heartbeat: Option<Heartbeat>,
     heartbeat_timer: Option<TimerId>,
@@ -104,6 +128,7 @@ impl Session {
     pub(super) fn new(
         socket: u64,
         origin: Origin,
+        transport: Transport,
         options: Arc<Options>,
         port: Arc<dyn SocketPort>,
         lease: Lease,
@@ -112,6 +137,7 @@ impl Session {
         Session {
             socket,
             origin,
+            transport,
             settings: SocketSettings::from(&*options),
             options,
             port,
@@ -123,6 +149,7 @@ impl Session {
             endpoint,
             attempts: 0,
             connected_before: false,
+            without_mechanism: false,
             timer: None,
             heartbeat: None,
             heartbeat_timer: None,
@@ -135,6 +162,25 @@ impl Session {
 
     pub(super) fn is_connecting_side(&self) -> bool {
         matches!(self.origin, Origin::Connected(_))
+    }
+
+    /// Takes down both ends of a connection, for the monitor. `path` ends their texts.
+    pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
+        if matches!(self.transport, Transport::Tcp | Transport::Ipc) {
+            self.local = stream.local_endpoint();
+            self.remote = stream.remote_endpoint();
+            return;
+        }
+        let text = |address: Result<SocketAddr>| match address {
+            Ok(address) => (host::endpoint_text(self.transport, &address) + path).into_bytes(),
+            Err(_) => Vec::new(),
+        };
+        let (local, remote) = (text(stream.local_addr()), text(stream.peer_addr()));
+        self.local = local;
+        // A connecting session's is the user's text.
+        if !self.is_connecting_side() {
+            self.remote = remote;
+        }
     }
 
     /// Tells the monitor how the security mechanism failed.
@@ -212,8 +258,7 @@ impl Reactor {
             return;
         }
         session.handshake_event(failure.event);
-        let never_handshaken = session.options.raw_socket || session.heartbeat.is_none();
-        if never_handshaken && failure.class != FailureClass::Protocol {
+        if session.without_mechanism && failure.class != FailureClass::Protocol {
             let errno = failure.error.raw() as u64;
             session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
         }

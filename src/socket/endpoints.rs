@@ -132,9 +132,16 @@ impl Open {
             self.last_endpoint = uri.to_vec();
             return Ok(());
         }
+        let mut endpoint = uri.to_vec();
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
             ConnectEndpoint::Ipc(address) => ConnectTo::Ipc(address),
+            ConnectEndpoint::Ws(address) => {
+                // Each attempt looks the name up again, but one that is unknown is told at once.
+                host::resolve_remote(&address.host, address.port, self.options.ipv6)?;
+                endpoint = address.endpoint(transport).into_bytes();
+                ConnectTo::Ws(address)
+            }
             _ => return Err(Error::PROTONOSUPPORT),
         };
         let home = self.context.choose_io_thread(self.options.affinity)?;
@@ -158,14 +165,14 @@ impl Open {
             id,
             socket: self.id(),
             to,
-            endpoint: uri.to_vec(),
+            endpoint: endpoint.clone(),
             options,
             port: self.port.clone(),
             lease: self.lease.clone(),
             link,
         })));
         self.endpoints.add(uri.to_vec(), What::Remote { id, home, connecting: true });
-        self.last_endpoint = uri.to_vec();
+        self.last_endpoint = endpoint;
         Ok(())
     }
 
@@ -265,12 +272,22 @@ fn listen(transport: Transport, address: &[u8], options: &Options) -> Result<Lis
     let adopted = (options.use_fd != -1).then_some(options.use_fd);
     match (transport, adopted) {
         (Transport::Tcp, Some(fd)) => tcp::adopt(fd, &settings).map(Listener::Tcp),
+        (Transport::Ws, Some(fd)) => {
+            let listener = tcp::adopt(fd, &settings)?;
+            Ok(Listener::Tcp(listener.carrying(transport, String::new())))
+        }
         (Transport::Ipc, Some(fd)) => {
             ipc::adopt(fd, &IpcAddress::parse(address)?).map(Listener::Ipc)
         }
         _ => match BindEndpoint::parse(transport, address)? {
             BindEndpoint::Tcp(bind) => {
                 tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
+            }
+            BindEndpoint::Ws(bind) => {
+                let ipv6 = options.ipv6;
+                let address = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Forbidden)?;
+                let listener = tcp::listen_on(address, &settings)?;
+                Ok(Listener::Tcp(listener.carrying(transport, bind.path)))
             }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
             _ => Err(Error::PROTONOSUPPORT),

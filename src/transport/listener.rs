@@ -8,11 +8,13 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::{Stream, ipc, sys, tcp};
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
+    /// tcp, or a transport over it.
     Tcp(tcp::Listener),
     Ipc(ipc::Listener),
 }
@@ -50,11 +52,27 @@ impl Listener {
         }
     }
 
-    /// The resolved endpoint, tcp's or ipc's: what `ZMQ_LAST_ENDPOINT` tells after the bind.
+    /// The resolved endpoint: what `ZMQ_LAST_ENDPOINT` tells after the bind.
     pub fn endpoint(&self) -> &[u8] {
         match self {
             Listener::Tcp(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),
+        }
+    }
+
+    /// What is spoken with those who are accepted.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Listener::Tcp(listener) => listener.transport(),
+            Listener::Ipc(_) => Transport::Ipc,
+        }
+    }
+
+    /// What ends the endpoints of accepted connections: the path of ws, else nothing.
+    pub fn path(&self) -> &str {
+        match self {
+            Listener::Tcp(listener) => listener.path(),
+            Listener::Ipc(_) => "",
         }
     }
 
