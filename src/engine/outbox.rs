@@ -83,7 +83,7 @@ impl Outbox {
         self.bytes.is_empty() && self.bodies.is_empty() && self.masked.is_none()
     }
 
-    /// Nothing can be written at once. Masks the next piece, so it is true of an empty one only.
+    /// As [`is_empty`](Outbox::is_empty), but sees to it that there are bytes if something is left.
     pub fn is_written(&mut self) -> bool {
         if self.bytes.is_empty() && self.bodies.is_empty() {
             self.mask_piece();
