@@ -489,12 +489,9 @@ impl Rx {
     fn parse_legacy(&mut self) -> std::result::Result<bool, Failure> {
         let mut at = 0;
         let mut room = true;
-        loop {
-            let HeaderParse::Header { flags, header_len, body_len } =
-                frame::parse_header_v1(&self.scratch[at..]).map_err(Failure::protocol)?
-            else {
-                break;
-            };
+        while let HeaderParse::Header { flags, header_len, body_len } =
+            frame::parse_header_v1(&self.scratch[at..]).map_err(Failure::protocol)?
+        {
             let length =
                 frame::check_size(body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
             let begin = at + header_len;

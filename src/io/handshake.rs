@@ -11,6 +11,7 @@ use crate::abi::*;
 use crate::endpoint::Transport;
 use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
+use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::{Metadata, Msg};
@@ -21,7 +22,7 @@ use crate::zmtp::error::HandshakeError;
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
 use crate::zmtp::zws::{Side, UpgradeConfig};
-use crate::zmtp::{SocketType, Version};
+use crate::zmtp::{Cipher, SocketType, Version};
 use mio::Interest;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Reactor {
     pub(super) fn start_engine(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.options.raw_socket {
-            self.begin_traffic(id, stream, None, Vec::new());
+            self.begin_traffic(id, stream, None, None, Vec::new());
             return;
         }
         let Some(config) = handshake_config(&session.options, &stream) else {
@@ -82,10 +83,11 @@ impl Reactor {
                 let state = std::mem::replace(&mut session.state, State::Idle);
                 self.timers.cancel(session.timer.take());
                 let State::Handshaking(handshaking) = state else { return };
-                let Handshaking { stream, handshake, .. } = *handshaking;
+                let Handshaking { stream, mut handshake, .. } = *handshaking;
                 self.deregister(stream.fd());
+                let cipher = handshake.take_cipher();
                 let established = handshake.into_established();
-                self.begin_traffic(id, stream, established, leftover);
+                self.begin_traffic(id, stream, established, cipher, leftover);
             }
             Err(Broken::Stream(error)) => {
                 self.handshake_failed(id, Failure::connection(error));
@@ -116,6 +118,7 @@ impl Reactor {
         id: u64,
         stream: Stream,
         established: Option<Established>,
+        cipher: Option<Cipher>,
         leftover: Vec<u8>,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -125,10 +128,14 @@ impl Reactor {
         let metadata = metadata(&stream, established.as_ref());
         let version = established.as_ref().map(|established| established.version);
         let side = websocket_side(session);
-        let (encoder, decoder) = match side {
+        let (mut encoder, mut decoder) = match side {
             Some(side) => (Encoder::websocket(side), Decoder::new(Deframing::WebSocket(side))),
             None => framing(version, options.socket_type),
         };
+        if let Some(Cipher { seal, open }) = cipher {
+            encoder = encoder.sealed(seal);
+            decoder = decoder.opened(open);
+        }
         let mut new_pipe = None;
         let link = match session.link.clone() {
             Some(link) => link,
@@ -178,11 +185,11 @@ impl Reactor {
             link.inject(crate::pipe::COMMAND, &subscription);
         }
         // Before the socket hears of the connection: whoever is woken by that looks here, too.
-        if let Some(set) = port.read_set(&self.handle) {
-            if set.add(link.clone(), stream.fd()).is_err() {
-                self.connection_lost(id, FailureClass::Connection);
-                return;
-            }
+        if let Some(set) = port.read_set(&self.handle)
+            && set.add(link.clone(), stream.fd()).is_err()
+        {
+            self.connection_lost(id, FailureClass::Connection);
+            return;
         }
         match new_pipe {
             Some(mut pipe) => {
@@ -363,7 +370,17 @@ fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfi
             username: options.plain_username.clone(),
             password: options.plain_password.clone(),
         },
-        Mechanism::Curve | Mechanism::Gssapi => return None,
+        Mechanism::Curve => {
+            sodium::initialise().ok()?;
+            let secret = Secret::from(&*options.curve_secretkey);
+            if options.as_server {
+                MechanismConfig::CurveServer { secret }
+            } else {
+                let (public, server) = (options.curve_publickey, options.curve_serverkey);
+                MechanismConfig::CurveClient { public, secret, server }
+            }
+        }
+        Mechanism::Gssapi => return None,
     };
     let zap = zap_use(&mechanism, options).map(|handler| ZapConfig {
         domain: options.zap_domain.clone(),
@@ -392,13 +409,20 @@ enum Handler {
 }
 
 /// Whether a ZAP handler is to be asked about the peer (zmq_setsockopt(3), ZMQ_ZAP_DOMAIN). A
-/// server of PLAIN that has nobody to ask refuses everybody.
+/// server of PLAIN that has nobody to ask refuses everybody, one of CURVE nobody who knows its key.
 fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
     let domain = !options.zap_domain.is_empty();
     match (mechanism, options.zap_enforce_domain) {
         (MechanismConfig::Null, true) if domain => Some(Handler::Required),
         (MechanismConfig::Null, false) if domain => Some(Handler::Optional),
-        (MechanismConfig::Null | MechanismConfig::PlainClient { .. }, _) => None,
+        (
+            MechanismConfig::Null
+            | MechanismConfig::PlainClient { .. }
+            | MechanismConfig::CurveClient { .. },
+            _,
+        ) => None,
+        (MechanismConfig::CurveServer { .. }, true) => domain.then_some(Handler::Required),
+        (MechanismConfig::CurveServer { .. }, false) => Some(Handler::Optional),
         (MechanismConfig::PlainServer, enforce) => {
             (domain || !enforce).then_some(Handler::Required)
         }
@@ -437,10 +461,19 @@ mod tests {
     #[test]
     fn when_the_handler_is_asked() {
         let client = MechanismConfig::PlainClient { username: Vec::new(), password: Vec::new() };
+        let secret = Secret::from(&[1; 32]);
+        let curve_client = MechanismConfig::CurveClient {
+            public: [2; 32],
+            secret: secret.clone(),
+            server: [3; 32],
+        };
+        let curve_server = MechanismConfig::CurveServer { secret };
         // Without and with a domain; without and with its enforcement.
         for (mechanism, expected) in [
             (MechanismConfig::Null, [None, None, Some(Optional), Some(Required)]),
             (client, [None; 4]),
+            (curve_client, [None; 4]),
+            (curve_server, [Some(Optional), None, Some(Optional), Some(Required)]),
             (MechanismConfig::PlainServer, [Some(Required), None, Some(Required), Some(Required)]),
         ] {
             for (number, handler) in expected.into_iter().enumerate() {

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Security mechanisms, without I/O: NULL, PLAIN, and what all of them share.
+//! Security mechanisms, without I/O: NULL, PLAIN, CURVE, and what all of them share.
 //!
 //! A mechanism implements [`Mechanism`](crate::zmtp::Mechanism); [`HandshakeConfig`] turns a
 //! socket's options into the handshake of one connection.
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`curve`] | CURVE |
 //! | [`metadata`] | the properties in READY and INITIATE, and in a ZAP reply |
 //! | [`null`] | NULL |
 //! | [`plain`] | PLAIN |
 //! | [`zap`] | the question to a ZAP handler and its reply |
 //!
-//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 27 (ZAP).
+//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 25, 26 (CURVE), 27 (ZAP).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod curve;
 pub mod metadata;
 pub mod null;
 pub mod plain;
@@ -25,6 +27,7 @@ mod tests;
 
 use crate::zmtp::zws::UpgradeConfig;
 use crate::zmtp::{Handshake, HandshakeError, Mechanism, ProtocolError, SocketType, handshake};
+use curve::sodium::{PublicKey, Secret};
 use metadata::LocalProperties;
 use zap::ZapConfig;
 
@@ -34,8 +37,20 @@ const ERROR: &[u8] = b"\x05ERROR";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MechanismConfig {
     Null,
-    PlainClient { username: Vec<u8>, password: Vec<u8> },
+    PlainClient {
+        username: Vec<u8>,
+        password: Vec<u8>,
+    },
     PlainServer,
+    /// The client's own keys, and the server's public one.
+    CurveClient {
+        public: PublicKey,
+        secret: Secret,
+        server: PublicKey,
+    },
+    CurveServer {
+        secret: Secret,
+    },
 }
 
 /// What a handshake has to know of the socket it is for.
@@ -50,7 +65,7 @@ pub struct HandshakeConfig {
     /// `ZMQ_METADATA`: names and values.
     pub properties: Vec<(String, Vec<u8>)>,
     /// Set if this side is to ask a ZAP handler: with NULL, if `ZMQ_ZAP_DOMAIN` is not empty. A
-    /// PLAIN server without it lets nobody in.
+    /// PLAIN server without it lets nobody in, a CURVE server everybody.
     pub zap: Option<ZapConfig>,
 }
 
@@ -76,6 +91,12 @@ impl HandshakeConfig {
                 Box::new(plain::PlainClient::new(properties, username, password))
             }
             MechanismConfig::PlainServer => Box::new(plain::PlainServer::new(properties, self.zap)),
+            MechanismConfig::CurveClient { public, secret, server } => {
+                Box::new(curve::CurveClient::new(properties, public, secret, server))
+            }
+            MechanismConfig::CurveServer { secret } => {
+                Box::new(curve::CurveServer::new(properties, secret, self.zap))
+            }
         };
         handshake::HandshakeConfig {
             socket_type,

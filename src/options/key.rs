@@ -4,9 +4,13 @@
 
 use super::value::answer_exact;
 use crate::errno::{Error, Result};
+use zeroize::Zeroizing;
 
 /// A CURVE key.
 pub type Key = [u8; KEY_SIZE];
+
+/// A key that nobody else may know: erased when it goes.
+pub type SecretKey = Zeroizing<Key>;
 
 const KEY_SIZE: usize = 32;
 const TEXT_SIZE: usize = 40;

@@ -402,7 +402,7 @@ const CURVE_PUBLICKEY: Rule = Rule::Key {
 
 const CURVE_SECRETKEY: Rule = Rule::Key {
     set: |o, key| {
-        o.curve_secretkey = key;
+        *o.curve_secretkey = key;
         o.mechanism = Mechanism::Curve;
     },
     get: |o| &o.curve_secretkey,

@@ -69,7 +69,7 @@ mod plain {
                 assert_eq!(writer.unparsed(), [0xee]);
                 writer.truncate_unparsed(0);
                 let _ = writer.commit();
-                assert_eq!(writer.messages(), (number as u64 + 1) / 2);
+                assert_eq!(writer.messages(), (number as u64).div_ceil(2));
                 assert_eq!(reader.backlog(), writer.messages());
             }
             for (number, length) in lengths.into_iter().enumerate() {

@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::cipher::Cipher;
 use super::error::{HandshakeError, HandshakeEvent, ProtocolError};
 use super::frame::{
     Flags, Framing, HeaderParse, MAX_HEADER, MAX_HEADER_ANY, check_size, encode_header,
@@ -67,6 +68,11 @@ pub trait Mechanism: Send {
     /// The question cannot be put: nobody is bound to the ZAP endpoint.
     fn handle_no_zap_handler(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// What is to be done to frames in traffic, once the handshake is complete. Asked once.
+    fn cipher(&self) -> Option<Cipher> {
+        None
     }
 
     /// What the handshake has told of the peer.
@@ -122,7 +128,7 @@ enum State {
     Greeting(ExpectGreeting),
     RoutingId(ExpectRoutingId),
     Commands(ExpectCommands),
-    Established(Box<Established>),
+    Established(Box<Established>, Option<Cipher>),
     Failed(HandshakeError),
 }
 
@@ -276,14 +282,22 @@ impl Handshake {
     }
 
     pub fn is_established(&self) -> bool {
-        matches!(self.state, State::Established(_))
+        matches!(self.state, State::Established(..))
+    }
+
+    /// What is to be done to frames in traffic, of a handshake that is complete.
+    pub fn take_cipher(&mut self) -> Option<Cipher> {
+        match &mut self.state {
+            State::Established(_, cipher) => cipher.take(),
+            _ => None,
+        }
     }
 
     /// The result of a handshake that is complete; `None` of one that is not.
     pub fn into_established(self) -> Option<Established> {
         let unsent = self.output().to_vec();
         match self.state {
-            State::Established(established) => Some(Established { unsent, ..*established }),
+            State::Established(established, _) => Some(Established { unsent, ..*established }),
             _ => None,
         }
     }
@@ -397,14 +411,15 @@ impl ExpectRoutingId {
         };
         let unversioned = self.version == Version::V1_0Unversioned;
         let publisher = matches!(local.socket_type, SocketType::Pub | SocketType::Xpub);
-        Ok(State::Established(Box::new(Established {
+        let established = Established {
             version: self.version,
             routing_id: Some(routing_id),
             socket_type: self.socket_type,
             properties: Vec::new(),
             implicit_subscribe: unversioned && publisher,
             unsent: Vec::new(),
-        })))
+        };
+        Ok(State::Established(Box::new(established), None))
     }
 }
 
@@ -445,15 +460,17 @@ impl ExpectCommands {
         if !self.mechanism.is_ready() {
             return Ok(State::Commands(self));
         }
+        let cipher = self.mechanism.cipher();
         let Peer { routing_id, socket_type, properties } = self.mechanism.into_peer();
-        Ok(State::Established(Box::new(Established {
+        let established = Established {
             version: self.version,
             routing_id,
             socket_type,
             properties,
             implicit_subscribe: false,
             unsent: Vec::new(),
-        })))
+        };
+        Ok(State::Established(Box::new(established), cipher))
     }
 }
 
