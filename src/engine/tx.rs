@@ -118,6 +118,15 @@ impl Tx {
         true
     }
 
+    /// One attempt to write what was inserted, before the connection ends.
+    pub fn write_inserted(&mut self) {
+        if let Some(stream) = self.stream.clone()
+            && !self.outbox.is_empty()
+        {
+            let _ = self.write_some(&stream);
+        }
+    }
+
     /// Nothing is left to write.
     pub fn drained(&mut self) -> bool {
         self.outbox.is_empty() && self.sender.drained() && !self.has_latest()
