@@ -41,7 +41,7 @@ impl Inbox {
     }
 
     fn consume(&mut self, count: usize) {
-        self.begin = (self.begin + count).min(self.end);
+        self.begin = self.begin.saturating_add(count).min(self.end);
     }
 
     /// Room behind the bytes, at least one byte.
