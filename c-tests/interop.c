@@ -65,7 +65,7 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 // RAW runs over tcp alone.
 static const char *const variants[] = {"tcp", "ipc", "tcp-curve", "ipc-curve", "tcp-plain",
-                                       "tcp-heartbeat"};
+                                       "tcp-heartbeat", "ws", "ws-plain", "ws-curve"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 static const size_t sizes[] = {0,    1,    32,    33,    34,    254,    255,
@@ -369,7 +369,9 @@ static void apply_variant(struct side *side, const char *variant, pthread_t *zap
 static void bind_and_print(struct side *side, const char *variant) {
     char first[256], second[256];
     size_t size = sizeof first;
-    const char *any = strncmp(variant, "tcp", 3) == 0 ? "tcp://127.0.0.1:*" : "ipc://*";
+    const char *any = strncmp(variant, "tcp", 3) == 0  ? "tcp://127.0.0.1:*"
+                      : strncmp(variant, "ws", 2) == 0 ? "ws://127.0.0.1:*"
+                                                       : "ipc://*";
     setenv("TMPDIR", "/tmp", 0);
     CHECK(zmq_bind(side->socket, any) == 0);
     CHECK(zmq_getsockopt(side->socket, ZMQ_LAST_ENDPOINT, first, &size) == 0);
@@ -443,6 +445,8 @@ static void play(const struct scenario *scenario, const char *variant, bool bind
 static bool runs(const struct scenario *scenario, const char *variant) {
     if (scenario->kind == RAW)
         return strcmp(variant, "tcp") == 0;
+    if (strncmp(variant, "ws", 2) == 0 && !zmq_has("WS"))
+        return false;
     return !strstr(variant, "curve") || zmq_has("curve");
 }
 

@@ -266,21 +266,6 @@ TEST(a_full_connection_refuses) {
     free(got);
 }
 
-TEST(heartbeats_between_healthy_peers) {
-    void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
-    void *both[] = {server, client};
-    for (int i = 0; i < 2; i++) {
-        SET_INT(both[i], ZMQ_HEARTBEAT_IVL, 20);
-        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, 2000);
-    }
-    void *mon = MONITOR(server, ZMQ_EVENT_DISCONNECTED);
-    CONNECT(client, BIND(server, "ws"));
-    BOUNCE(client, server);
-    struct event event;
-    CHECK(!event_within(mon, &event, 300));
-    BOUNCE(client, server);
-}
-
 // ---- monitors ----------------------------------------------------------------------------------
 
 TEST(events_of_a_listener) {
