@@ -38,6 +38,7 @@ LATENCY_FLOORS = {
 P99_FLOOR = 0.5
 CPU_FLOOR = 0.6
 THROUGHPUT_FLOOR = 1.0
+CURVE_LATENCY_FLOOR = 0.4
 
 SIZES = (64, 1024, 32768)
 SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 32768: "32 KiB"}
@@ -308,8 +309,13 @@ def plan(options):
         [Row("proxy throughput 64 B, msg/s", "rate", THROUGHPUT_FLOOR)], 64)
     if options.curve:
         add("unpinned", [[side, "{endpoint}", "64", "{count}", "1"]
-                         for side in ("local_thr", "remote_thr")], "tcp", ["rate", "megabits"],
-            [Row("tcp CURVE throughput 64 B, msg/s", "rate", THROUGHPUT_FLOOR)], 64)
+                         for side in ("local_lat", "remote_lat")], "tcp", ["latency"],
+            [Row("tcp CURVE latency 64 B, µs", "latency", CURVE_LATENCY_FLOOR)], 64)
+        for size in SIZES:
+            add("unpinned", [[side, "{endpoint}", str(size), "{count}", "1"]
+                             for side in ("local_thr", "remote_thr")], "tcp", ["rate", "megabits"],
+                [Row(f"tcp CURVE throughput {SIZE_NAMES[size]}, msg/s", "rate",
+                     THROUGHPUT_FLOOR)], size)
 
     if options.only:
         figures = [figure for figure in figures if re.search(options.only, str(figure))]
@@ -455,7 +461,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true",
                         help="shorter runs; throughput unpinned only")
     parser.add_argument("--only", metavar="REGEX", help="only figures whose title, placement match")
-    parser.add_argument("--curve", action="store_true", help="also CURVE throughput")
+    parser.add_argument("--curve", action="store_true", help="also CURVE latency and throughput")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     parser.add_argument("--check", action="store_true", help="end with 1 if a floor is not met")
     parser.add_argument("--latency-seconds", type=float, metavar="S",

@@ -65,7 +65,8 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 // RAW runs over tcp alone.
 static const char *const variants[] = {"tcp", "ipc", "tcp-curve", "ipc-curve", "tcp-plain",
-                                       "tcp-heartbeat", "ws", "ws-plain", "ws-curve"};
+                                       "tcp-heartbeat", "tcp-curve-heartbeat", "ws", "ws-plain",
+                                       "ws-curve"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 static const size_t sizes[] = {0,    1,    32,    33,    34,    254,    255,

@@ -33,6 +33,8 @@ mod cipher;
 mod client;
 mod server;
 pub mod sodium;
+#[cfg(test)]
+mod tests;
 
 pub use client::CurveClient;
 pub use server::CurveServer;
