@@ -117,6 +117,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
+    /// The stream holds bytes that the kernel has not taken.
+    unsent: AtomicBool,
     pace: Mutex<Pace>,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
@@ -157,6 +159,7 @@ impl Link {
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
             pace: Mutex::new(Pace { last_end: None, streak: 0 }),
             home,
             token,
@@ -204,6 +207,7 @@ impl Link {
         self.committed.volume() != self.sent.load(Ordering::Acquire)
             || self.commands_waiting.load(Ordering::Acquire)
             || self.latest_waiting.load(Ordering::Acquire)
+            || self.unsent.load(Ordering::Acquire)
     }
 
     /// Bytes appended so far.
@@ -296,6 +300,7 @@ impl Link {
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
+        self.unsent.store(tx.has_unsent(), Ordering::Release);
         self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
@@ -338,6 +343,7 @@ impl Link {
         {
             let mut tx = self.tx.lock();
             tx.detach();
+            self.unsent.store(false, Ordering::Release);
             self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();

@@ -246,7 +246,9 @@ impl Rx {
             let (outcome, surplus) = stream.read_message(&mut large.body, ahead)?;
             self.writer.received(surplus);
             let full = match outcome {
-                ReadOutcome::Read(count) => count >= room || large.body.remaining() > 0,
+                ReadOutcome::Read(count) => {
+                    count >= room || large.body.remaining() > 0 || stream.holds_input()
+                }
                 _ => false,
             };
             return Ok((outcome, full));
@@ -263,7 +265,7 @@ impl Rx {
                 _ => 0,
             };
             self.scratch.truncate(before + count);
-            return Ok((outcome?, count == RAW_PART));
+            return Ok((outcome?, count == RAW_PART || stream.holds_input()));
         }
         let minimum = self.wanted().max(READ_MINIMUM);
         let fresh = self.writer.unparsed().is_empty();
@@ -276,7 +278,7 @@ impl Rx {
         if full && fresh {
             self.writer.grow();
         }
-        Ok((outcome, full))
+        Ok((outcome, full || stream.holds_input()))
     }
 
     /// How many bytes the frame at the front still lacks, when that is known.

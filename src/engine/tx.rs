@@ -127,6 +127,11 @@ impl Tx {
         }
     }
 
+    /// The stream holds bytes that the kernel has not taken.
+    pub fn has_unsent(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
+    }
+
     /// Nothing is left to write.
     pub fn drained(&mut self) -> bool {
         self.outbox.is_empty() && self.sender.drained() && !self.has_latest()
@@ -146,16 +151,30 @@ impl Tx {
         let Some(stream) = self.stream.clone() else { return Progress::Detached };
         for _ in 0..writes {
             self.counters.loop_iterations += 1;
+            // What the stream has accepted and the kernel has not taken goes first.
+            if stream.has_unsent() {
+                match stream.flush() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.counters.would_block += 1;
+                        return Progress::Blocked;
+                    }
+                    Err(error) => {
+                        self.counters.errors += 1;
+                        return Progress::Failed(error);
+                    }
+                }
+            }
             if !self.prepare_output_buffer() {
                 return Progress::Drained;
             }
             self.counters.total_attempts += 1;
             match self.write_some(&stream) {
-                Ok((true, written)) => {
+                Ok((true, written)) if !stream.has_unsent() => {
                     self.counters.sync_success += 1;
                     self.counters.total_bytes_sync += written as u64;
                 }
-                Ok((false, written)) => {
+                Ok((_, written)) => {
                     self.counters.would_block += 1;
                     self.counters.total_bytes_sync += written as u64;
                     return Progress::Blocked;

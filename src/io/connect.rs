@@ -5,10 +5,10 @@
 use super::reactor::{Command, Reactor, Source, Timer};
 use super::session::{ConnectSpec, ConnectTo, Origin, Session, State};
 use crate::abi::*;
-use crate::endpoint::TcpConnect;
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 use crate::transport::host::{self, Dns};
-use crate::transport::{Resolved, ipc, tcp};
+use crate::transport::{Resolved, Stream, ipc, tcp};
 use mio::Interest;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -112,13 +112,25 @@ impl Reactor {
                     Err(error) => self.connect_failed(id, error),
                 }
             }
+            State::Negotiating(_) => self.continue_negotiation(id),
             State::Handshaking(_) => self.continue_handshake(id),
             _ => {}
         }
     }
 
-    fn connected(&mut self, id: u64, stream: crate::transport::Stream) {
+    fn connected(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let stream = match &session.origin {
+            Origin::Connected(to) => layered(stream, to),
+            Origin::Accepted(_) => Ok(stream),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.connect_failed(id, error);
+                return;
+            }
+        };
         session.attempts = 0;
         session.name_ends(&stream, "");
         session.event(ZMQ_EVENT_CONNECTED, stream.fd() as u64);
@@ -128,8 +140,7 @@ impl Reactor {
     pub(super) fn connect_failed(&mut self, id: u64, error: Error) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let refused = error == Error::CONNREFUSED;
-        let is_tcp = matches!(&session.origin, Origin::Connected(to)
-            if matches!(**to, ConnectTo::Tcp(_)));
+        let is_tcp = matches!(session.transport, Transport::Tcp | Transport::Tls);
         if let State::Connecting(stream) = &session.state {
             let fd = stream.fd();
             session.event(ZMQ_EVENT_CLOSED, fd as u64);
@@ -167,16 +178,19 @@ impl Reactor {
 /// Starts the attempt on a resolved address.
 fn begin(session: &Session, address: SocketAddr) -> Result<tcp::Connecting> {
     let Origin::Connected(to) = &session.origin else { return Err(Error::INVAL) };
-    let source = match &**to {
-        ConnectTo::Tcp(TcpConnect { source: Some(source), .. }) => Some(host::resolve_local(
-            &source.host,
-            source.port,
-            session.options.ipv6,
-            Dns::Forbidden,
-        )?),
-        _ => None,
-    };
+    let source = to.source().map(|source| {
+        host::resolve_local(&source.host, source.port, session.options.ipv6, Dns::Forbidden)
+    });
+    let source = source.transpose()?;
     tcp::connect_start(address, source, &session.settings)
+}
+
+/// The layer that the endpoint asks for, on a stream just connected.
+fn layered(stream: Stream, to: &ConnectTo) -> Result<Stream> {
+    match to.tls() {
+        Some(tls) => Ok(stream.with_tls(tls.start()?)),
+        None => Ok(stream),
+    }
 }
 
 /// A number nobody can foresee, from the standard library's source of randomness.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread. Where the transport
-//! is WebSocket it begins with the upgrade, over whatever the stream runs over.
+//! From a fresh stream to traffic, run by the I/O thread: what the transport has to negotiate, then
+//! the ZMTP handshake, which inside WebSocket begins with the upgrade; all within
+//! `ZMQ_HANDSHAKE_IVL`.
 
 use super::reactor::{Reactor, Source, Timer};
-use super::session::{ConnectTo, Origin, Session, State, network_pipe};
+use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
@@ -40,10 +41,51 @@ pub(super) struct Handshaking {
 }
 
 impl Reactor {
-    /// Begins the protocol on a stream just connected or accepted.
+    /// Begins on a stream just connected or accepted.
     pub(super) fn start_engine(&mut self, id: u64, stream: Stream) {
+        if !stream.negotiates() {
+            self.start_protocol(id, stream);
+            return;
+        }
+        let fd = stream.fd();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.state = State::Negotiating(stream);
+        self.limit_handshake(id);
+        self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
+        self.continue_negotiation(id);
+    }
+
+    pub(super) fn continue_negotiation(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Negotiating(stream) = &session.state else { return };
+        match stream.negotiate() {
+            Ok(false) => {}
+            Ok(true) => {
+                let state = std::mem::replace(&mut session.state, State::Idle);
+                let State::Negotiating(stream) = state else { return };
+                self.deregister(stream.fd());
+                self.start_protocol(id, stream);
+            }
+            Err(error) => self.handshake_failed(id, Failure::connection(error)),
+        }
+    }
+
+    /// Sets the time limit, unless it runs already.
+    fn limit_handshake(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl)
+            && session.timer.is_none()
+        {
+            let at = self.now + Duration::from_millis(interval);
+            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
+        }
+    }
+
+    /// Begins the protocol on a stream that is ready for its first byte.
+    fn start_protocol(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.options.raw_socket {
+            self.timers.cancel(session.timer.take());
             self.begin_traffic(id, stream, None, None, Vec::new());
             return;
         }
@@ -62,10 +104,7 @@ impl Reactor {
             question: None,
             limited: session.options.handshake_ivl > 0,
         }));
-        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl) {
-            let at = self.now + Duration::from_millis(interval);
-            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
-        }
+        self.limit_handshake(id);
         self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
         self.continue_handshake(id);
     }
@@ -311,6 +350,9 @@ impl Handshaking {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
+        if !self.stream.flush().map_err(Broken::Stream)? {
+            return Ok(());
+        }
         while !self.handshake.output().is_empty() {
             match self.stream.write_one(self.handshake.output()).map_err(Broken::Stream)? {
                 WriteOutcome::Wrote(count) => self.handshake.advance_output(count),
@@ -334,14 +376,14 @@ fn websocket_side(session: &Session) -> Option<Side> {
 fn upgrade(session: &Session) -> Option<UpgradeConfig> {
     websocket_side(session)?;
     Some(match &session.origin {
-        Origin::Connected(to) => match &**to {
-            ConnectTo::Ws(address) => UpgradeConfig::Client {
+        Origin::Connected(to) => {
+            let address = to.websocket()?;
+            UpgradeConfig::Client {
                 host: address.host_text.clone(),
                 path: address.path.clone(),
                 key: generate_key(),
-            },
-            ConnectTo::Tcp(_) | ConnectTo::Ipc(_) => return None,
-        },
+            }
+        }
         Origin::Accepted(_) => UpgradeConfig::Server,
     })
 }

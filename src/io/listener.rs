@@ -38,7 +38,7 @@ impl Listening {
     /// Whether the accept filters let this peer in.
     fn admits(&self, accepted: &Accepted) -> bool {
         match accepted.stream.kind() {
-            Kind::Tcp => {
+            Kind::Tcp | Kind::Tls => {
                 let filters = &self.options.tcp_accept_filters;
                 filters.is_empty()
                     || accepted

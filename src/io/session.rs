@@ -8,13 +8,14 @@ use super::reactor::{IoHandle, Reactor, Source, Timer};
 use super::timers::TimerId;
 use super::{Event, SocketPort};
 use crate::abi::*;
-use crate::endpoint::{Host, IpcAddress, TcpConnect, Transport, WsConnect};
+use crate::endpoint::{Host, IpcAddress, TcpConnect, TcpSource, Transport, WsConnect};
 use crate::engine::{Failure, FailureClass, Home, Link, Owner, Rx, RxRules};
 use crate::errno::{Error, Result};
 use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
+use crate::transport::tls::ClientTls;
 use crate::transport::{Listener, SocketSettings, Stream, host};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
@@ -41,25 +42,57 @@ pub struct ListenSpec {
 /// Where a session connects to.
 pub enum ConnectTo {
     Tcp(TcpConnect),
+    Tls(TcpConnect, ClientTls),
     Ipc(IpcAddress),
     Ws(WsConnect),
+    Wss(WsConnect, ClientTls),
 }
 
 impl ConnectTo {
     pub(super) fn transport(&self) -> Transport {
         match self {
             ConnectTo::Tcp(_) => Transport::Tcp,
+            ConnectTo::Tls(..) => Transport::Tls,
             ConnectTo::Ipc(_) => Transport::Ipc,
             ConnectTo::Ws(_) => Transport::Ws,
+            ConnectTo::Wss(..) => Transport::Wss,
         }
     }
 
-    /// Host and port of tcp and what runs over it.
+    /// Host and port of tcp and of what runs over it.
     pub(super) fn host_and_port(&self) -> Option<(&Host, u16)> {
         match self {
-            ConnectTo::Tcp(address) => Some((&address.host, address.port)),
-            ConnectTo::Ws(address) => Some((&address.host, address.port)),
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => {
+                Some((&address.host, address.port))
+            }
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => {
+                Some((&address.host, address.port))
+            }
             ConnectTo::Ipc(_) => None,
+        }
+    }
+
+    /// Where to connect from.
+    pub(super) fn source(&self) -> Option<&TcpSource> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => address.source.as_ref(),
+            ConnectTo::Ipc(_) | ConnectTo::Ws(_) | ConnectTo::Wss(..) => None,
+        }
+    }
+
+    /// Of ws and wss.
+    pub(super) fn websocket(&self) -> Option<&WsConnect> {
+        match self {
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What lies between the protocol and tcp.
+    pub(super) fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            ConnectTo::Tls(_, tls) | ConnectTo::Wss(_, tls) => Some(tls),
+            _ => None,
         }
     }
 }
@@ -91,6 +124,8 @@ pub(super) enum State {
     Idle,
     Resolving,
     Connecting(Stream),
+    /// Making the stream ready for its first byte, see [`Stream::negotiate`].
+    Negotiating(Stream),
     Handshaking(Box<Handshaking>),
     Traffic(Arc<Stream>),
 }
@@ -166,7 +201,7 @@ impl Session {
 
     /// Takes down both ends of a connection, for the monitor. `path` ends their texts.
     pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
-        if matches!(self.transport, Transport::Tcp | Transport::Ipc) {
+        if !matches!(self.transport, Transport::Ws | Transport::Wss) {
             self.local = stream.local_endpoint();
             self.remote = stream.remote_endpoint();
             return;
@@ -270,6 +305,7 @@ impl Reactor {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let fd = match &session.state {
             State::Traffic(stream) => Some(stream.fd()),
+            State::Negotiating(stream) => Some(stream.fd()),
             State::Handshaking(handshaking) => Some(handshaking.stream.fd()),
             _ => None,
         };
@@ -278,6 +314,7 @@ impl Reactor {
         }
         let self_connected = match &session.state {
             State::Traffic(stream) => stream.is_connected_to_itself(),
+            State::Negotiating(stream) => stream.is_connected_to_itself(),
             State::Handshaking(handshaking) => handshaking.stream.is_connected_to_itself(),
             _ => false,
         };
@@ -324,7 +361,9 @@ impl Reactor {
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
         match state {
-            State::Connecting(stream) => self.deregister(stream.fd()),
+            State::Connecting(stream) | State::Negotiating(stream) => {
+                self.deregister(stream.fd());
+            }
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
             State::Traffic(stream) => {
                 if watched {

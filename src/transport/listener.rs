@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use super::{Stream, ipc, sys, tcp};
+use super::{Stream, ipc, sys, tcp, tls};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 
@@ -16,6 +16,8 @@ use crate::errno::{Error, Result};
 pub enum Listener {
     /// tcp, or a transport over it.
     Tcp(tcp::Listener),
+    /// The same with TLS between.
+    Tls(tls::Listener),
     Ipc(ipc::Listener),
 }
 
@@ -48,14 +50,16 @@ impl Listener {
     pub fn accept(&self) -> Result<Accept> {
         match self {
             Listener::Tcp(listener) => listener.accept(),
+            Listener::Tls(listener) => listener.accept(),
             Listener::Ipc(listener) => listener.accept(),
         }
     }
 
-    /// The resolved endpoint: what `ZMQ_LAST_ENDPOINT` tells after the bind.
+    /// The resolved endpoint, of any transport: what `ZMQ_LAST_ENDPOINT` tells after the bind.
     pub fn endpoint(&self) -> &[u8] {
         match self {
             Listener::Tcp(listener) => listener.endpoint(),
+            Listener::Tls(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),
         }
     }
@@ -64,6 +68,7 @@ impl Listener {
     pub fn transport(&self) -> Transport {
         match self {
             Listener::Tcp(listener) => listener.transport(),
+            Listener::Tls(listener) => listener.transport(),
             Listener::Ipc(_) => Transport::Ipc,
         }
     }
@@ -72,6 +77,7 @@ impl Listener {
     pub fn path(&self) -> &str {
         match self {
             Listener::Tcp(listener) => listener.path(),
+            Listener::Tls(listener) => listener.path(),
             Listener::Ipc(_) => "",
         }
     }
@@ -87,10 +93,7 @@ impl Listener {
     /// Those of removing the file and the directory; the descriptor is closed all the same.
     pub fn close(self) -> Result<()> {
         match self {
-            Listener::Tcp(listener) => {
-                drop(listener);
-                Ok(())
-            }
+            Listener::Tcp(_) | Listener::Tls(_) => Ok(()),
             Listener::Ipc(listener) => listener.close(),
         }
     }
@@ -100,6 +103,7 @@ impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         match self {
             Listener::Tcp(listener) => listener.as_raw_fd(),
+            Listener::Tls(listener) => listener.as_raw_fd(),
             Listener::Ipc(listener) => listener.as_raw_fd(),
         }
     }
