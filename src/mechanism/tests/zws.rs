@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Handshakes inside WebSocket: two sides in memory, and hand-written peers cut at every byte.
 
+#![forbid(unsafe_code)]
+
 use super::*;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::zws::frame::{Framer, Kind};
