@@ -103,18 +103,17 @@ impl Open for Opening {
         if sealed.len() <= HEAD {
             return Err(malformed);
         }
-        let (head, text) = sealed.split_at_mut(HEAD);
-        let mut rest = &head[MESSAGE.len()..];
+        let mut rest = &sealed[MESSAGE.len()..];
         let counter = split(&mut rest).map(u64::from_be_bytes).ok_or(malformed)?;
         let tag: Tag = split(&mut rest).ok_or(malformed)?;
         if counter <= self.received {
             return Err(ProtocolError::ZMTP_INVALID_SEQUENCE);
         }
-        if !self.key.open(counter, &tag, text) {
+        if !self.key.open(counter, &tag, sealed) {
             return Err(ProtocolError::ZMTP_CRYPTOGRAPHIC);
         }
         self.received = counter;
-        let inner = text.first().copied().unwrap_or_default();
+        let inner = sealed[HEAD];
         let mut flags = Flags::NONE;
         if inner & MORE != 0 {
             flags = flags | Flags::MORE;
