@@ -14,8 +14,9 @@ use rustls::{Connection, HandshakeKind, ProtocolVersion};
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
 
-/// Plaintext encrypted before the kernel is offered it, in bytes: four records.
-const BATCH: usize = 64 * 1024;
+/// Plaintext encrypted before the kernel is offered it, in bytes. Senders collect somewhat more than
+/// 64 KiB before they write; that should be one write here, too.
+const BATCH: usize = 128 * 1024;
 /// Buffers gathered for one batch.
 const SLICES: usize = 64;
 /// The longest record's plaintext.
