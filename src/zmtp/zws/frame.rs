@@ -60,7 +60,30 @@ pub struct Head {
 ///
 /// # Errors
 /// EPROTO for a violation.
+#[inline]
 pub fn parse(bytes: &[u8], side: Side) -> Result<Option<Head>> {
+    match parse_short(bytes, side) {
+        Some(head) => Ok(Some(head)),
+        None => parse_any(bytes, side),
+    }
+}
+
+/// Most frames are short messages, and there are millions of them a second: these are told by
+/// their first bytes.
+#[inline]
+fn parse_short(bytes: &[u8], side: Side) -> Option<Head> {
+    let (length, flags, header_len, mask) = match (side, bytes) {
+        (Side::Client, &[0x82, length @ 1..=125, flags, ..]) => (length, flags, 3, None),
+        (Side::Server, &[0x82, length @ 0x81..=0xfd, a, b, c, d, flags, ..]) => {
+            (length & 0x7f, flags ^ a, 7, Some(Mask::new([b, c, d, a])))
+        }
+        _ => return None,
+    };
+    let kind = Kind::Zmtp(zmtp_flags(flags));
+    Some(Head { kind, header_len, body_len: u64::from(length) - 1, mask })
+}
+
+fn parse_any(bytes: &[u8], side: Side) -> Result<Option<Head>> {
     let mut cursor = Cursor::new(bytes);
     let Some((header, payload_len)) = FrameHeader::parse(&mut cursor).map_err(|_| Error::PROTO)?
     else {
@@ -253,6 +276,22 @@ mod tests {
             Mask::new(mask).apply(&mut out[header_len..]);
             assert_eq!(out[header_len..], body);
         }
+    }
+
+    #[test]
+    fn short_frames_are_frames_like_others() {
+        for first in 0..=255 {
+            for second in 0..=255 {
+                let bytes = [first, second, 5, 6, 7, 8, 9, 10];
+                for side in [Side::Client, Side::Server] {
+                    if let Some(head) = parse_short(&bytes, side) {
+                        assert_eq!(parse_any(&bytes, side), Ok(Some(head)), "{first} {second}");
+                    }
+                }
+            }
+        }
+        assert!(parse_short(&[0x82, 1, 0], Side::Client).is_some());
+        assert!(parse_short(&[0x82, 0x81, 0, 0, 0, 0, 0], Side::Server).is_some());
     }
 
     #[test]
