@@ -3,6 +3,9 @@
 // Endpoints: syntax and errnos, LAST_ENDPOINT, wildcards, what unbind and disconnect must be given.
 #include "harness.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -74,7 +77,9 @@ TEST(tcp_connect_errors) {
     static const char *const bad[] = {
         "tcp://127.0.0.1",   "tcp://127.0.0.1:",    "tcp://127.0.0.1:*",  "tcp://*:5555",
         "tcp://local host:5555", "tcp://-a:5555",   "tcp://127.0.0.1:abc", "tcp://a/b:5555",
-        "tcp://localhost",   "tcp:// 127.0.0.1:1",
+        "tcp://localhost",   "tcp:// 127.0.0.1:1",  "tcp://_a:1",         "tcp://.a:1",
+        "tcp://a:1 ",        "tcp://a:1/",          "tcp://%a:1",         "tcp://;a:1",
+        "tcp://a,b:1",       "tcp://a@b:1",         "tcp://\xc3\xa4:1",
     };
     void *s = NEW_SOCKET(ZMQ_DEALER);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -83,16 +88,37 @@ TEST(tcp_connect_errors) {
 
 // Connecting resolves nothing: these are accepted, and never come about.
 TEST(tcp_connect_looks_at_the_text_only) {
-    static const char *const good[] = {"tcp://127.0.0.1:0", "tcp://no-such-host.invalid:1",
-                                       "tcp://[::1]:1", "tcp://localhost:1", "tcp://127.0.0.1:9x"};
+    static const char *const good[] = {
+        "tcp://127.0.0.1:0", "tcp://no-such-host.invalid:1", "tcp://[::1]:1", "tcp://localhost:1",
+        "tcp://127.0.0.1:9x", "tcp://:1", "tcp://[:1",
+        "tcp://a_b.c-d:1", "tcp://fe80::1%lo:1", "tcp://1.2.3.4.5:1", "tcp://a*b:1",
+    };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         void *s = NEW_SOCKET(ZMQ_DEALER);
         CONNECT(s, good[i]);
+        CHECK_STR(LAST_ENDPOINT(s), good[i]);
+        CHECK_OK(zmq_disconnect(s, good[i]));
     }
 }
 
+TEST(tcp_brackets) {
+    static const char *const good[] = {"tcp://[127.0.0.1]:*", "tcp://[lo]:*", "tcp://[0.0.0.0]:0"};
+    for (int i = 0; i < 3; i++)
+        BIND_ADDRESS(NEW_SOCKET(ZMQ_DEALER), good[i]);
+}
+
+TEST(tcp_zones) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(s, ZMQ_IPV6, 1);
+    static const char *const bad[] = {"tcp://[::1%]:*", "tcp://[::1%0]:*"};
+    for (int i = 0; i < 2; i++)
+        CHECK_ERRNO(zmq_bind(s, bad[i]), EINVAL);
+}
+
 TEST_OURS_ONLY(tcp_ports_above_65535, "it takes the lower 16 bits") {
-    CHECK_ERRNO(zmq_bind(NEW_SOCKET(ZMQ_DEALER), "tcp://127.0.0.1:99999"), EINVAL);
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_ERRNO(zmq_bind(s, "tcp://127.0.0.1:99999"), EINVAL);
+    CHECK_ERRNO(zmq_connect(s, "tcp://127.0.0.1:99999"), EINVAL);
 }
 
 // ---- tcp ---------------------------------------------------------------------------------------
@@ -218,6 +244,57 @@ TEST(tcp_connect_to_ipv4_with_ipv6_on) {
     SET_INT(b, ZMQ_IPV6, 1);
     CONNECT(b, BIND(a, "tcp"));
     BOUNCE(a, b);
+}
+
+// What is set on the sockets of the kernel, on both sides.
+TEST(tcp_kernel_options) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    void *both[] = {a, b}, *mons[2];
+    for (int i = 0; i < 2; i++) {
+        SET_INT(both[i], ZMQ_TCP_KEEPALIVE, 1);
+        SET_INT(both[i], ZMQ_TCP_KEEPALIVE_IDLE, 60);
+        SET_INT(both[i], ZMQ_TCP_KEEPALIVE_CNT, 3);
+        SET_INT(both[i], ZMQ_TCP_KEEPALIVE_INTVL, 5);
+        SET_INT(both[i], ZMQ_TCP_MAXRT, 5000);
+        SET_INT(both[i], ZMQ_TOS, 0x28);
+        mons[i] = MONITOR(both[i], ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_LISTENING);
+    }
+    CONNECT(b, BIND(a, "tcp"));
+    const int listening = EXPECT_EVENT(mons[0], ZMQ_EVENT_LISTENING).value;
+    BOUNCE(a, b);
+    const int fds[] = {EXPECT_EVENT(mons[0], ZMQ_EVENT_ACCEPTED).value,
+                       EXPECT_EVENT(mons[1], ZMQ_EVENT_CONNECTED).value};
+    static const struct {
+        int level, option, value;
+    } rows[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},       {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60},     {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 5},     {IPPROTO_TCP, TCP_USER_TIMEOUT, 5000},
+        {IPPROTO_IP, IP_TOS, 0x28},
+    };
+    int value;
+    socklen_t size = sizeof value;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int k = 0; k < 2; k++) {
+            CHECK_OK(getsockopt(fds[k], rows[i].level, rows[i].option, &value, &size));
+            CHECK_EQ(value, rows[i].value);
+        }
+    CHECK_OK(getsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &value, &size));
+    CHECK_EQ(value, 1);
+}
+
+TEST(tcp_ipv6_listens_for_both) {
+    if (!has_ipv6())
+        skip("no IPv6");
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(s, ZMQ_IPV6, 1);
+    void *mon = MONITOR(s, ZMQ_EVENT_LISTENING);
+    BIND_ADDRESS(s, "tcp://*:*");
+    int value = -1;
+    socklen_t size = sizeof value;
+    CHECK_OK(getsockopt(EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING).value, IPPROTO_IPV6, IPV6_V6ONLY,
+                        &value, &size));
+    CHECK_EQ(value, 0);
 }
 
 // ---- LAST_ENDPOINT -----------------------------------------------------------------------------
@@ -387,6 +464,69 @@ TEST_EACH(dealer_sub_pub_req_connect_once, EACH_STREAM, "ws") {
     }
 }
 
+// Over inproc every zmq_connect is a connection.
+TEST(inproc_connects_as_often_as_told) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(router, "inproc");
+    CONNECT(dealer, endpoint);
+    CONNECT(dealer, endpoint);
+    struct frame ids[2];
+    for (int i = 0; i < 2; i++) {
+        SEND(dealer, "in turn");
+        ids[i] = RECV(router);
+        EXPECT(router, "in turn");
+    }
+    CHECK(memcmp(ids[0].data, ids[1].data, 5) != 0);
+    // One disconnect ends both.
+    CHECK_OK(zmq_disconnect(dealer, endpoint));
+    CHECK_ERRNO(zmq_send(dealer, "x", 1, ZMQ_DONTWAIT), EAGAIN);
+}
+
+// What these types have bound they do not connect to.
+TEST_EACH(what_is_bound_is_not_connected, EACH_STREAM) {
+    void *dealer = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(dealer, transport);
+    void *mon = MONITOR(dealer, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED);
+    CONNECT(dealer, endpoint);
+    EXPECT_NOTHING(mon);
+}
+
+// What was received and not read goes with a connection that is taken back.
+TEST_EACH(disconnect_discards_what_is_unread, EACH_TRANSPORT) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(push, transport);
+    CONNECT(pull, endpoint);
+    SEND(push, "read");
+    SEND(push, "unread");
+    EXPECT(pull, "read");
+    WAIT_EVENTS(pull, ZMQ_POLLIN);
+    CHECK_OK(zmq_disconnect(pull, endpoint));
+    EXPECT_NOTHING(pull);
+}
+
+// A session that ends by itself takes its endpoint along, unless the peer broke the protocol.
+TEST(endpoints_of_dead_sessions) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH), *req = NEW_SOCKET(ZMQ_REQ);
+    const char *endpoint = BIND(pull, "tcp");
+    SET_INT(push, ZMQ_RECONNECT_IVL, -1);
+    CONNECT(push, endpoint);
+    SEND(push, "hello");
+    EXPECT(pull, "hello");
+    void *mon = MONITOR(req, ZMQ_EVENT_DISCONNECTED);
+    CONNECT(req, endpoint);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    // No second connection, dead as it is.
+    CONNECT(req, endpoint);
+    EXPECT_NOTHING(mon);
+    CHECK_OK(zmq_disconnect(req, endpoint));
+    CHECK_ERRNO(zmq_disconnect(req, endpoint), ENOENT);
+    void *of_push = MONITOR(push, ZMQ_EVENT_DISCONNECTED);
+    CLOSE(pull);
+    EXPECT_EVENT(of_push, ZMQ_EVENT_DISCONNECTED);
+    WAIT_DRIVING(push, zmq_disconnect(push, endpoint) == -1);
+    CHECK_EQ(errno, ENOENT);
+}
+
 // ---- ipc ---------------------------------------------------------------------------------------
 
 TEST(ipc_path) {
@@ -422,6 +562,24 @@ TEST(ipc_bind_replaces_the_file) {
     BOUNCE(b, c);
 }
 
+TEST(ipc_bind_replaces_any_file) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    int fd = open("a-file", O_CREAT | O_WRONLY, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+    CHECK_OK(zmq_bind(a, "ipc://a-file"));
+    CONNECT(b, "ipc://a-file");
+    BOUNCE(a, b);
+}
+
+TEST(ipc_connect_takes_a_star_as_it_is) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, "ipc://*");
+    CHECK_STR(LAST_ENDPOINT(b), "ipc://*");
+    // Only a star in front is a wildcard.
+    CHECK_STR(BIND_ADDRESS(a, "ipc://a*"), "ipc://a*");
+}
+
 TEST(ipc_file_stays_after_close) {
     void *s = NEW_SOCKET(ZMQ_PAIR);
     CHECK_OK(zmq_bind(s, "ipc://a-file"));
@@ -453,6 +611,13 @@ TEST(ipc_wildcard_in_tmpdir) {
     CHECK_OK(setenv("TMPDIR", "own", 1));
     void *s = NEW_SOCKET(ZMQ_PAIR);
     CHECK(strncmp(BIND_ADDRESS(s, "ipc://*"), "ipc://own/", 10) == 0);
+    // The next of the names, when that is no directory.
+    CHECK_OK(setenv("TEMPDIR", "nowhere", 1));
+    CHECK_OK(setenv("TMPDIR", "nowhere", 1));
+    CHECK_OK(setenv("TMP", "own", 1));
+    CHECK(strncmp(BIND_ADDRESS(s, "ipc://*"), "ipc://own/", 10) == 0);
+    CHECK_OK(setenv("TMP", "nowhere", 1));
+    CHECK(strncmp(BIND_ADDRESS(s, "ipc://*"), "ipc://tmp", 9) == 0);
 }
 
 TEST(ipc_abstract) {
@@ -564,6 +729,43 @@ TEST(inproc_binder_gone) {
     BOUNCE(a, b);
     CLOSE(a);
     WAIT_UNTIL(!TRY_SEND(b, "x"));
+}
+
+// No reconnection: the connecter stays without a peer, whoever binds the name next.
+TEST(inproc_binder_gone_for_good) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_bind(a, "inproc://x"));
+    CONNECT(b, "inproc://x");
+    BOUNCE(a, b);
+    CLOSE(a);
+    WAIT_UNTIL(!TRY_SEND(b, "x"));
+    WAIT_UNTIL(zmq_bind(c, "inproc://x") == 0);
+    CHECK(!TRY_SEND(b, "x"));
+    EXPECT_NOTHING(c);
+}
+
+// The thread is asked for first, the address then.
+TEST(no_io_thread) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_IO_THREADS, 0));
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_ERRNO(zmq_bind(s, "tcp://127.0.0.1:abc"), EMTHREAD);
+    CHECK_ERRNO(zmq_connect(s, "tcp://127.0.0.1:abc"), EMTHREAD);
+    CHECK_ERRNO(zmq_connect(s, "foo://a"), EPROTONOSUPPORT);
+    CHECK_ERRNO(zmq_connect(s, "tcp://"), EINVAL);
+}
+
+// A name bound and connected to by one socket: the first call takes back the name, the second the
+// connection.
+TEST(inproc_to_oneself) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    CHECK_OK(zmq_bind(s, "inproc://self"));
+    CONNECT(s, "inproc://self");
+    SEND(s, "to myself");
+    EXPECT(s, "to myself");
+    CHECK_OK(zmq_disconnect(s, "inproc://self"));
+    SEND(s, "still");
+    CHECK_OK(zmq_disconnect(s, "inproc://self"));
+    CHECK_ERRNO(zmq_disconnect(s, "inproc://self"), ENOENT);
 }
 
 TEST(inproc_checks_no_types) {

@@ -170,6 +170,53 @@ TEST_OURS_ONLY(interval_doubles_up_to_the_maximum, "4.3.4 adds a random part, 4.
         CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, expected[i]);
 }
 
+// Neither 0 nor -1 connects again: a refused first attempt stays where it is, and a lost connection
+// takes its endpoint along.
+TEST(intervals_that_mean_never) {
+    static const int intervals[] = {0, -1};
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+        SET_INT(s, ZMQ_RECONNECT_IVL, intervals[i]);
+        void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+        const char *nobody = unused_tcp_endpoint(), *endpoint = BIND(pull, "tcp");
+        CONNECT(s, nobody);
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED);
+        EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+        EXPECT_NOTHING(mon);
+        CHECK_OK(zmq_disconnect(s, nobody));
+        CONNECT(s, endpoint);
+        AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        CLOSE(pull);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        EXPECT_NOTHING(mon);
+        WAIT_UNTIL(!(GET_INT(s, ZMQ_EVENTS) & ZMQ_POLLOUT));
+        CHECK_ERRNO(zmq_disconnect(s, endpoint), ENOENT);
+        CLOSE(mon);
+    }
+}
+
+// The counting begins again with every connection that comes about.
+TEST_OURS_ONLY(interval_doubles_anew, "4.3.4 adds a random part, 4.3.6 does not") {
+    void *s = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(s, ZMQ_RECONNECT_IVL, 10);
+    SET_INT(s, ZMQ_RECONNECT_IVL_MAX, 1000);
+    void *mon = MONITOR(s, ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_CONNECTED);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(s, endpoint);
+    for (int i = 0; i < 3; i++) {
+        close(RAW_ACCEPT(listener));
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, 10);
+    }
+    close(RAW_ACCEPT(listener));
+    close(listener);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+    static const int expected[] = {10, 20, 40, 80};
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, expected[i]);
+}
+
 TEST(interval_without_maximum_is_spread) {
     void *s = NEW_SOCKET(ZMQ_PUSH);
     SET_INT(s, ZMQ_RECONNECT_IVL, 20);
@@ -191,6 +238,48 @@ TEST(connection_refused_many_times) {
     void *pull = NEW_SOCKET(ZMQ_PULL);
     CHECK_OK(zmq_bind(pull, endpoint));
     EXPECT(pull, "patience");
+}
+
+// Half a message from a broken connection is forgotten on both sides; whole ones go on.
+TEST(half_a_message_of_a_broken_connection) {
+    void *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(pull, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(pull, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 0, "whole");
+    RAW_SEND_LITERAL(fd, "\1\4half\1\5");
+    EXPECT(pull, "whole");
+    close(fd);
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    ZMTP_SEND_LITERAL(fd, 0, "whole again");
+    EXPECT(pull, "whole again");
+}
+
+// What the application had begun to send when the connection broke is not sent by halves.
+TEST(a_message_begun_before_the_connection_broke) {
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(push, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    SEND(push, "hello");
+    ZMTP_EXPECT_LITERAL(fd, 0, "hello");
+    SEND_BYTES(push, "a", 1, ZMQ_SNDMORE);
+    close(fd);
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    SEND_BYTES(push, "b", 1, 0);
+    SEND(push, "c", "d");
+    ZMTP_EXPECT_LITERAL(fd, 1, "a");
+    ZMTP_EXPECT_LITERAL(fd, 0, "b");
+    ZMTP_EXPECT_LITERAL(fd, 1, "c");
+    ZMTP_EXPECT_LITERAL(fd, 0, "d");
 }
 
 // ---- IMMEDIATE ---------------------------------------------------------------------------------
@@ -346,4 +435,40 @@ TEST(traffic_keeps_the_ttl_from_ending_it) {
     EXPECT(s, "alive");
     struct event event;
     CHECK(!event_within(mon, &event, 500));
+}
+
+// A listener that is taken back lets its connections say what they have to say.
+TEST_EACH(unbind_lingers, EACH_STREAM) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(push, ZMQ_LINGER, -1);
+    SET_INT(pull, ZMQ_RECONNECT_IVL, 10000);
+    const char *endpoint = BIND(push, transport);
+    CONNECT(pull, endpoint);
+    SEND(push, "first");
+    EXPECT(pull, "first");
+    for (int i = 0; i < 500; i++)
+        SEND_BYTES(push, &i, sizeof i, 0);
+    CHECK_OK(zmq_unbind(push, endpoint));
+    for (int i = 0; i < 500; i++)
+        EXPECT_BYTES(pull, &i, sizeof i, false);
+    WAIT_UNTIL(!TRY_SEND(push, "nobody there"));
+}
+
+// The value at the end counts, for what lingers then.
+TEST(linger_of_several_connections) {
+    void *ctx = zmq_ctx_new(), *push = zmq_socket(ctx, ZMQ_PUSH);
+    SET_INT(push, ZMQ_LINGER, -1);
+    const char *first = unused_tcp_endpoint(), *second = unused_tcp_endpoint();
+    CONNECT(push, first);
+    CONNECT(push, second);
+    for (int i = 0; i < 4; i++)
+        SEND(push, "undelivered");
+    SET_INT(push, ZMQ_LINGER, 200);
+    CHECK_OK(zmq_disconnect(push, first));
+    SET_INT(push, ZMQ_LINGER, 0);
+    long long start = now_ms();
+    CHECK_OK(zmq_close(push));
+    CHECK_OK(zmq_ctx_term(ctx));
+    // The one that was taken back before has its own time: less than a fifth of a second is left.
+    CHECK_BETWEEN(now_ms() - start, 0, 2000);
 }

@@ -404,6 +404,26 @@ TEST(freed_by_being_overwritten) {
         CHECK_OK(zmq_msg_close(&messages[i]));
 }
 
+// A receive that finds nothing has let go of the old content; one that is refused leaves it.
+TEST(content_after_a_failed_receive) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH), *req = NEW_SOCKET(ZMQ_REQ);
+    zmq_msg_t message;
+    fill(&message, 100, 'o');
+    CHECK_ERRNO(zmq_msg_recv(&message, NULL, 0), ENOTSOCK);
+    CHECK_ERRNO(zmq_msg_recv(&message, push, ZMQ_DONTWAIT), ENOTSUP);
+    CHECK_ERRNO(zmq_msg_recv(&message, req, ZMQ_DONTWAIT), EFSM);
+    check_filled(&message, 100, 'o');
+    CHECK_ERRNO(zmq_msg_recv(&message, pull, ZMQ_DONTWAIT), EAGAIN);
+    CHECK_EQ(zmq_msg_size(&message), 0);
+    CHECK_OK(zmq_msg_close(&message));
+    int freed = 0;
+    from_buffer(&message, sizeof text, &freed);
+    SET_INT(pull, ZMQ_RCVTIMEO, 20);
+    CHECK_ERRNO(zmq_msg_recv(&message, pull, 0), EAGAIN);
+    CHECK_EQ(count_of(&freed), 1);
+    CHECK_OK(zmq_msg_close(&message));
+}
+
 // The receiver over inproc gets the very same buffer.
 TEST(freed_by_the_receiver_over_inproc) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
@@ -610,4 +630,17 @@ TEST(iovec_errors) {
     CHECK_ERRNO(zmq_recviov(pull, NULL, &count, 0), EINVAL);
     CHECK_ERRNO(zmq_recviov(NULL, parts, &count, 0), ENOTSOCK);
     CHECK_ERRNO(zmq_recviov(pull, parts, &count, ZMQ_DONTWAIT), EAGAIN);
+}
+
+// A list of messages stops at the first that cannot be sent; those before it are on their way.
+TEST(iovec_stops_at_an_error) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(push, ZMQ_SNDHWM, 1);
+    SET_INT(pull, ZMQ_RCVHWM, 1);
+    CONNECT(push, BIND(pull, "inproc"));
+    struct iovec out[4] = {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}};
+    CHECK_ERRNO(zmq_sendiov(push, out, 4, ZMQ_DONTWAIT), EAGAIN);
+    EXPECT(pull, "a");
+    EXPECT(pull, "b");
+    EXPECT_NOTHING(pull);
 }

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -165,6 +166,77 @@ TEST(tcp_connecter_refused) {
     }
 }
 
+// A connect that fails before it has begun: the descriptor is closed without a delay.
+TEST(tcp_connecter_fails_at_once) {
+    void *client = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    // An address of nobody here to connect from.
+    static const char endpoint[] = "tcp://192.0.2.1:0;127.0.0.1:1";
+    CONNECT(client, endpoint);
+    for (int i = 0; i < 3; i++) {
+        struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+        CHECK_STR(event.address, endpoint);
+        CHECK(event.value > 2);
+        event = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+        CHECK_STR(event.address, endpoint);
+        CHECK_BETWEEN(event.value, 10, 19);
+    }
+}
+
+// Nothing to close yet: the address does not come to anything.
+TEST(tcp_connecter_without_an_address) {
+    static const char *const endpoints[] = {"tcp://[::1]:1", "tcp://nobody-here:0;127.0.0.1:1"};
+    for (int i = 0; i < 2; i++) {
+        void *client = NEW_SOCKET(ZMQ_DEALER); // IPV6 is off
+        SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+        void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+        CONNECT(client, endpoints[i]);
+        for (int k = 0; k < 3; k++)
+            CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoints[i]);
+        CLOSE(mon);
+    }
+}
+
+TEST(ipc_connecter_refused) {
+    void *client = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, "ipc://nobody");
+    for (int i = 0; i < 3; i++) {
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, "ipc://nobody");
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, "ipc://nobody");
+    }
+}
+
+// A listener whose queue is full answers nothing: the attempt ends by its time.
+TEST(connect_timeout) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_OK(bind(listener, (struct sockaddr *)&address, size));
+    CHECK_OK(listen(listener, 0));
+    CHECK_OK(getsockname(listener, (struct sockaddr *)&address, &size));
+    for (int i = 0; i < 4; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        if (connect(fd, (struct sockaddr *)&address, size) != 0)
+            CHECK_EQ(errno, EINPROGRESS);
+    }
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
+    void *client = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(client, ZMQ_CONNECT_TIMEOUT, 50);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, endpoint);
+    for (int i = 0; i < 2; i++) {
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, endpoint);
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+    }
+}
+
 // No CONNECT_DELAYED: a connection over ipc is there at once.
 TEST(ipc_connecter) {
     void *server, *client;
@@ -201,12 +273,87 @@ TEST(several_connections) {
     }
 }
 
+// The address without its scheme. Before that, the end of the descriptor, which with tcp has no
+// address yet.
 TEST(bind_failed) {
     void *first = NEW_SOCKET(ZMQ_DEALER), *second = NEW_SOCKET(ZMQ_DEALER);
     const char *endpoint = BIND(first, "tcp");
-    void *mon = MONITOR(second, ZMQ_EVENT_BIND_FAILED);
+    void *mon = MONITOR(second, ZMQ_EVENT_ALL);
     CHECK_EQ(zmq_bind(second, endpoint), -1);
-    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED).value, EADDRINUSE);
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    CHECK(event.value > 2);
+    CHECK_STR(event.address, "");
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED);
+    CHECK_EQ(event.value, EADDRINUSE);
+    CHECK_STR(event.address, endpoint + strlen("tcp://"));
+    CHECK_EQ(zmq_bind(second, "ipc://no/such/directory"), -1);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, "ipc://no/such/directory");
+    event = EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED);
+    CHECK_EQ(event.value, ENOENT);
+    CHECK_STR(event.address, "no/such/directory");
+}
+
+TEST(bind_failed_before_there_is_a_descriptor) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    static const struct {
+        const char *endpoint;
+        int error;
+    } rows[] = {{"tcp://no-such-interface:5555", ENODEV},
+                {"tcp://127.0.0.1", EINVAL},
+                {"tcp://127.0.0.1:abc", EINVAL},
+                {"ipc://@", EINVAL}};
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(zmq_bind(s, rows[i].endpoint), -1);
+        struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED);
+        CHECK_EQ(event.value, rows[i].error);
+        CHECK_STR(event.address, rows[i].endpoint + 6);
+    }
+    // Not even an address of a transport.
+    CHECK_EQ(zmq_bind(s, "foo://a"), -1);
+    CHECK_EQ(zmq_bind(s, "tcp://"), -1);
+    EXPECT_NOTHING(mon);
+}
+
+// The directory of a wildcard cannot go while something else is in it.
+TEST(close_failed) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    const char *endpoint = BIND(s, "ipc");
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    char other[300];
+    snprintf(other, sizeof other, "%s-too", endpoint + 6);
+    int fd = open(other, O_CREAT | O_WRONLY, 0600);
+    CHECK(fd >= 0);
+    CHECK_OK(zmq_unbind(s, endpoint));
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_CLOSE_FAILED);
+    CHECK_EQ(event.value, ENOTEMPTY);
+    CHECK_STR(event.address, endpoint);
+    EXPECT_NOTHING(mon);
+}
+
+// Out of descriptors: the connection waits until there are some again.
+TEST(accept_failed) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(server, "tcp");
+    BIND(client, "tcp"); // its descriptors exist
+    void *mon = MONITOR(server, ZMQ_EVENT_ACCEPT_FAILED);
+    int fds[100], count = 0, raw = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){100, 100}));
+    while ((fds[count] = dup(raw)) >= 0)
+        count++;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)port_of(endpoint))};
+    CHECK_OK(connect(raw, (struct sockaddr *)&address, sizeof address));
+    struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPT_FAILED);
+    CHECK_EQ(event.value, EMFILE);
+    CHECK_STR(event.address, endpoint);
+    while (count > 0)
+        close(fds[--count]);
+    ZMTP_HANDSHAKE(raw, 1, "DEALER", NULL);
+    ZMTP_SEND_LITERAL(raw, 0, "at last");
+    EXPECT(server, "at last");
 }
 
 TEST_OURS_ONLY(a_monitor_leaves_errno_alone, "sending the event overwrites it") {

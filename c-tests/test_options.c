@@ -705,6 +705,33 @@ TEST(maxmsgsize_drops_the_connection) {
     EXPECT_NOTHING(pull);
 }
 
+// Each frame is measured, not the message.
+TEST(maxmsgsize_is_for_each_part) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    int64_t limit = 100;
+    CHECK_OK(zmq_setsockopt(pull, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    CONNECT(push, BIND(pull, "tcp"));
+    char data[100] = {0};
+    for (int i = 0; i < 5; i++)
+        SEND_BYTES(push, data, 100, i < 4 ? ZMQ_SNDMORE : 0);
+    for (int i = 0; i < 5; i++)
+        EXPECT_BYTES(pull, data, 100, i < 4);
+}
+
+// Other types take the option and go on as they were.
+TEST_EACH(conflate_elsewhere, EACH_TRANSPORT) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_CONFLATE, 1);
+    SET_INT(b, ZMQ_CONFLATE, 1);
+    CONNECT(b, BIND(a, transport));
+    for (int i = 0; i < 20; i++)
+        SEND_BYTES(a, &i, sizeof i, i % 3 ? ZMQ_SNDMORE : 0);
+    SEND(a, "end");
+    for (int i = 0; i < 20; i++)
+        EXPECT_BYTES(b, &i, sizeof i, i % 3);
+    EXPECT(b, "end");
+}
+
 TEST_EACH(conflate_keeps_the_newest, EACH_TRANSPORT) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_CONFLATE, 1);

@@ -61,6 +61,56 @@ TEST_EACH(second_peer_gets_nothing, EACH_STREAM) {
     EXPECT_NOTHING(c);
 }
 
+// The surplus connection stays open, its messages queue up, and it is not promoted.
+TEST_EACH(second_peer_waits_in_vain, EACH_STREAM) {
+    void *a, *b, *c = NEW_SOCKET(ZMQ_PAIR);
+    a = NEW_SOCKET(ZMQ_PAIR);
+    b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_RCVHWM, 10);
+    CONNECT(b, BIND(a, transport));
+    BOUNCE(a, b);
+    SET_INT(c, ZMQ_SNDHWM, 10);
+    SET_INT(c, ZMQ_SNDTIMEO, 200);
+    void *mon = MONITOR(c, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    void *of_a = MONITOR(a, ZMQ_EVENT_DISCONNECTED);
+    CONNECT(c, LAST_ENDPOINT(a));
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    char *body = calloc(1, 100000);
+    int sent = 0;
+    while (zmq_send(c, body, 100000, 0) == 100000)
+        CHECK(++sent < 1000);
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    CHECK(sent >= 10);
+    BOUNCE(a, b);
+    EXPECT_NOTHING(mon);
+    CHECK(!TRY_SEND(c, "no room comes back"));
+    CLOSE(b);
+    EXPECT_EVENT(of_a, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_NOTHING(a);
+    WAIT_UNTIL(!TRY_SEND(a, "nobody"));
+    EXPECT_NOTHING(c);
+    EXPECT_NOTHING(mon);
+    // The place is free for somebody new all the same.
+    void *d = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(d, LAST_ENDPOINT(a));
+    BOUNCE(d, a);
+}
+
+// What one side has not read when the other goes is still there for it.
+TEST_EACH(what_came_before_the_peer_left_stays, EACH_TRANSPORT) {
+    void *a, *b;
+    make_pair(transport, &a, &b);
+    SET_INT(b, ZMQ_LINGER, -1);
+    for (int i = 0; i < 5; i++)
+        SEND_BYTES(b, &i, sizeof i, i % 2 ? ZMQ_SNDMORE : 0);
+    SEND(b, "end");
+    CLOSE(b);
+    for (int i = 0; i < 5; i++)
+        EXPECT_BYTES(a, &i, sizeof i, i % 2);
+    EXPECT(a, "end");
+    WAIT_UNTIL(!TRY_SEND(a, "nobody"));
+}
+
 TEST_EACH(next_peer_after_the_first_has_gone, EACH_TRANSPORT) {
     void *a, *b;
     make_pair(transport, &a, &b);

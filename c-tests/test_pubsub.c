@@ -253,6 +253,38 @@ TEST_EACH(xpub_verboser, EACH_TRANSPORT) {
     expect_subscription(xpub, 0, "a");
 }
 
+// Each of the two options sets both halves of what is reported.
+TEST_EACH(verbose_and_verboser, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSE, 1); // unsubscriptions as usual again
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    join(xpub, other, "a");
+    unsubscribe(sub, "a");
+    EXPECT_NOTHING(xpub);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 0); // and subscriptions, too
+    subscribe(sub, "a");
+    EXPECT_NOTHING(xpub);
+}
+
+TEST_EACH(verboser_reports_every_topic_of_who_leaves, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    join(xpub, other, "a");
+    join(xpub, other, "b");
+    CLOSE(other);
+    struct frame first = RECV(xpub), second = RECV(xpub);
+    CHECK_EQ(first.data[0], 0);
+    CHECK_EQ(second.data[0], 0);
+    CHECK_EQ(first.data[1] + second.data[1], 'a' + 'b');
+    EXPECT_NOTHING(xpub);
+}
+
 TEST_EACH(xsub_subscribes_by_messages, EACH_TRANSPORT) {
     void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
     CONNECT(xsub, BIND(xpub, transport));
@@ -285,6 +317,55 @@ TEST_EACH(pub_ignores_other_messages, EACH_TRANSPORT) {
     while (!shows_events(xsub, ZMQ_POLLIN, 5))
         SEND(pub, "a");
     EXPECT(xsub, "a");
+}
+
+// Subscriptions may hide in later parts, unless only the first may be one.
+TEST_EACH(subscriptions_in_later_parts, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND(xsub, "first", "\1a", "\1b");
+    EXPECT_BYTES(xpub, "first", 5, true);
+    EXPECT_BYTES(xpub, "\1a", 2, false);
+    EXPECT_BYTES(xpub, "\1b", 2, false);
+    SEND(xpub, "a");
+    SEND(xpub, "b");
+    EXPECT(xsub, "a");
+    EXPECT(xsub, "b");
+}
+
+enum { ONLY_FIRST_SUBSCRIBE = 108, XPUB_MANUAL_LAST_VALUE = 98, TOPICS_COUNT = 116 };
+
+static bool knows_option(void *s, int option) {
+    int on = 1;
+    return zmq_setsockopt(s, option, &on, sizeof on) == 0;
+}
+
+TEST_EACH(only_first_subscribe, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    if (!knows_option(xpub, ONLY_FIRST_SUBSCRIBE))
+        skip("no ZMQ_ONLY_FIRST_SUBSCRIBE");
+    CHECK(knows_option(xsub, ONLY_FIRST_SUBSCRIBE));
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND(xsub, "first", "\1a");
+    EXPECT(xpub, "first", "\1a");
+    SEND(xsub, "\1b");
+    EXPECT_BYTES(xpub, "\1b", 2, false);
+    SEND(xpub, "a");
+    SEND(xpub, "b");
+    EXPECT(xsub, "b");
+}
+
+// What a subscription carries besides its topic.
+TEST_EACH(metadata_of_a_subscription, EACH_STREAM) {
+    void *xpub, *sub;
+    make_pair(transport, &xpub, &sub);
+    subscribe(sub, "a");
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init(&message));
+    CHECK_EQ(zmq_msg_recv(&message, xpub, 0), 2);
+    CHECK_STR(zmq_msg_gets(&message, "Socket-Type"), "SUB");
+    CHECK(zmq_msg_gets(&message, "Peer-Address") != NULL);
+    CHECK_OK(zmq_msg_close(&message));
 }
 
 // A device of XSUB and XPUB carries messages down and subscriptions up.
@@ -344,6 +425,95 @@ TEST_EACH(xpub_manual_reports_everything, EACH_TRANSPORT) {
     expect_subscription(xpub, 0, "a");
     unsubscribe(other, "a");
     expect_subscription(xpub, 0, "a");
+}
+
+// Who leaves takes back what was received from it, whatever it was given for that.
+TEST_EACH(xpub_manual_at_the_end_of_a_subscriber, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    join(xpub, sub, "A");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "XA");
+    CLOSE(sub);
+    expect_subscription(xpub, 0, "A");
+    // There is nobody to whom it could apply.
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "B");
+    SET_TEXT(xpub, ZMQ_UNSUBSCRIBE, "B");
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, other, "C");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "C");
+    SEND(xpub, "B");
+    SEND(xpub, "C");
+    EXPECT(other, "C");
+}
+
+TEST_EACH(xpub_manual_repeats, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(xpub, transport));
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    for (int i = 0; i < 3; i++) {
+        SEND(xsub, "\1a");
+        EXPECT_BYTES(xpub, "\1a", 2, false);
+    }
+}
+
+// A PUB in manual mode takes the options, but nobody can tell it what to apply.
+TEST_EACH(pub_manual_is_of_no_use, EACH_TRANSPORT) {
+    void *pub = NEW_SOCKET(ZMQ_PUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    SET_INT(pub, ZMQ_XPUB_MANUAL, 1);
+    CONNECT(xsub, BIND(pub, transport));
+    SEND(xsub, "\1a");
+    for (int i = 0; i < 5; i++)
+        SEND(pub, "a");
+    EXPECT_NOTHING(xsub);
+    SET_TEXT(pub, ZMQ_SUBSCRIBE, "a");
+    SET_TEXT(pub, ZMQ_UNSUBSCRIBE, "a");
+}
+
+// After a subscription was read, one message for its subscriber alone.
+TEST_EACH(xpub_manual_last_value, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    if (!knows_option(xpub, XPUB_MANUAL_LAST_VALUE))
+        skip("no ZMQ_XPUB_MANUAL_LAST_VALUE");
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    SEND(xpub, "a1");
+    EXPECT(sub, "a1");
+    join(xpub, other, "a");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    SEND(xpub, "a2");
+    SEND(xpub, "a3");
+    EXPECT(other, "a2");
+    EXPECT(other, "a3");
+    EXPECT(sub, "a3");
+}
+
+TEST_EACH(topics_count, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    int count;
+    size_t size = sizeof count;
+    if (zmq_getsockopt(xpub, TOPICS_COUNT, &count, &size) != 0)
+        skip("no ZMQ_TOPICS_COUNT");
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    CHECK_EQ(GET_INT(xpub, TOPICS_COUNT), 0);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    join(xpub, sub, "a");
+    join(xpub, sub, "ab");
+    join(xpub, other, "a");
+    CHECK_EQ(GET_INT(xpub, TOPICS_COUNT), 2);
+    CHECK_EQ(GET_INT(sub, TOPICS_COUNT), 2);
+    CHECK_EQ(GET_INT(other, TOPICS_COUNT), 1);
+    unsubscribe(sub, "a");
+    expect_subscription(xpub, 0, "a");
+    CHECK_EQ(GET_INT(xpub, TOPICS_COUNT), 2);
+    unsubscribe(other, "a");
+    expect_subscription(xpub, 0, "a");
+    CHECK_EQ(GET_INT(xpub, TOPICS_COUNT), 1);
+    CHECK_EQ(GET_INT(sub, TOPICS_COUNT), 1);
+    CHECK_ERRNO(zmq_getsockopt(NEW_SOCKET(ZMQ_PUSH), TOPICS_COUNT, &count, &size), EINVAL);
 }
 
 TEST_EACH(welcome_message, EACH_TRANSPORT) {
@@ -511,4 +681,66 @@ TEST(events) {
     WAIT_EVENTS(sub, ZMQ_POLLIN);
     EXPECT(sub, "a");
     CHECK_EQ(GET_INT(sub, ZMQ_EVENTS), 0);
+}
+
+// A subscriber that comes in the middle of a message gets the next one.
+TEST(a_subscriber_in_mid_message) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *first = NEW_SOCKET(ZMQ_SUB), *late = NEW_SOCKET(ZMQ_SUB);
+    const char *endpoint = BIND(xpub, "inproc");
+    CONNECT(first, endpoint);
+    join(xpub, first, "");
+    SEND_BYTES(xpub, "a", 1, ZMQ_SNDMORE);
+    CONNECT(late, endpoint);
+    subscribe(late, "b");
+    expect_subscription(xpub, 1, "b");
+    SEND_BYTES(xpub, "b", 1, ZMQ_SNDMORE);
+    SEND_BYTES(xpub, "c", 1, 0);
+    SEND(xpub, "b", "next");
+    EXPECT(late, "b", "next");
+    EXPECT(first, "a", "b", "c");
+    EXPECT(first, "b", "next");
+}
+
+// With NODROP a message goes to everybody it is for, or to nobody.
+TEST(nodrop_is_for_all) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *slow = NEW_SOCKET(ZMQ_SUB), *fast = NEW_SOCKET(ZMQ_SUB);
+    SET_INT(xpub, ZMQ_XPUB_NODROP, 1);
+    SET_INT(xpub, ZMQ_SNDHWM, 1);
+    SET_INT(slow, ZMQ_RCVHWM, 1);
+    SET_INT(fast, ZMQ_RCVHWM, 100);
+    const char *endpoint = BIND(xpub, "inproc");
+    CONNECT(slow, endpoint);
+    CONNECT(fast, endpoint);
+    join(xpub, slow, "a");
+    join(xpub, fast, "");
+    SEND(xpub, "a1");
+    SEND(xpub, "a2");
+    CHECK(!TRY_SEND(xpub, "a3"));
+    // The full one is no obstacle to what is not for it.
+    SEND(xpub, "b");
+    EXPECT(fast, "a1");
+    EXPECT(fast, "a2");
+    EXPECT(fast, "b");
+    EXPECT_NOTHING(fast);
+    EXPECT(slow, "a1");
+    EXPECT(slow, "a2");
+    WAIT_UNTIL(TRY_SEND(xpub, "a3"));
+    EXPECT(fast, "a3");
+    EXPECT(slow, "a3");
+}
+
+// Subscriptions take their place in the queue, and there is no more place than that.
+TEST(subscriptions_beyond_the_limit_are_dropped) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    SET_INT(sub, ZMQ_SNDHWM, 3);
+    SET_INT(sub, ZMQ_RECONNECT_IVL, 10);
+    const char *endpoint = unused_tcp_endpoint();
+    CONNECT(sub, endpoint);
+    static const char *const topics[] = {"a", "b", "c", "d", "e"};
+    for (int i = 0; i < 5; i++)
+        subscribe(sub, topics[i]);
+    CHECK_OK(zmq_bind(xpub, endpoint));
+    for (int i = 0; i < 3; i++)
+        expect_subscription(xpub, 1, topics[i]);
+    EXPECT_NOTHING(xpub);
 }

@@ -161,6 +161,28 @@ TEST_EACH(peer_gone_in_mid_message, EACH_TRANSPORT) {
     EXPECT(second, "whole", "message");
 }
 
+// The part that finds its peer gone fails for a sender that does not wait; the rest vanishes too.
+TEST_EACH(peer_gone_in_mid_message_without_waiting, "DONTWAIT", "SNDTIMEO") {
+    const int flag = strcmp(transport, "DONTWAIT") == 0 ? ZMQ_DONTWAIT : 0;
+    void *push = NEW_SOCKET(ZMQ_PUSH), *first = NEW_SOCKET(ZMQ_PULL), *second = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(push, "inproc");
+    CONNECT(first, endpoint);
+    SEND_BYTES(push, "begun", 5, ZMQ_SNDMORE);
+    CONNECT(second, endpoint);
+    CLOSE(first);
+    SET_INT(push, ZMQ_SNDTIMEO, flag ? -1 : 0);
+    // The end of a peer is a command, and commands are not looked at with every call.
+    const long long deadline = now_ms() + DEADLINE_MS;
+    while (zmq_send(push, "going on", 8, ZMQ_SNDMORE | flag) == 8)
+        CHECK(now_ms() < deadline);
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    SEND_BYTES(push, "swallowed", 9, ZMQ_SNDMORE | flag);
+    SEND_BYTES(push, "the end", 7, flag);
+    SEND(push, "whole", "message");
+    EXPECT(second, "whole", "message");
+    EXPECT_NOTHING(second);
+}
+
 TEST_EACH(a_dead_peer_is_left_out, EACH_TRANSPORT) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *stays = NEW_SOCKET(ZMQ_PULL), *dies = NEW_SOCKET(ZMQ_PULL);
     const char *endpoint = BIND(push, transport);
@@ -204,4 +226,24 @@ TEST_EACH(many_messages, EACH_TRANSPORT) {
                 break;
         }
     }
+}
+
+// Newcomers take their place behind those that are there.
+TEST(newcomers_come_last) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pulls[4];
+    for (int i = 0; i < 4; i++)
+        pulls[i] = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pulls[0], "inproc"));
+    CONNECT(push, BIND(pulls[1], "inproc"));
+    SEND(push, "0");
+    CONNECT(push, BIND(pulls[2], "inproc"));
+    CONNECT(push, BIND(pulls[3], "inproc"));
+    SEND(push, "1");
+    SEND(push, "2");
+    SEND(push, "3");
+    SEND(push, "0 again");
+    static const char *const texts[] = {"0", "1", "2", "3"};
+    for (int i = 0; i < 4; i++)
+        EXPECT(pulls[i], texts[i]);
+    EXPECT(pulls[0], "0 again");
 }

@@ -263,6 +263,88 @@ TEST_EACH(a_surplus_reply_is_taken_at_most_once, EACH_TRANSPORT) {
     CHECK_ERRNO(zmq_recv(req, &byte, 1, ZMQ_DONTWAIT), EFSM);
 }
 
+// Only who was asked may answer.
+TEST_EACH(another_peer_s_reply_is_not_taken, EACH_TRANSPORT) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *routers[2];
+    SET_TEXT(req, ZMQ_ROUTING_ID, "c");
+    for (int i = 0; i < 2; i++) {
+        routers[i] = NEW_SOCKET(ZMQ_ROUTER);
+        CONNECT(req, BIND(routers[i], transport));
+    }
+    for (int i = 0; i < 2; i++) {
+        SEND(req, "hello");
+        EXPECT(routers[i], "c", "", "hello");
+        SEND(routers[i], "c", "", "hello");
+        EXPECT(req, "hello");
+    }
+    SEND(req, "question");
+    EXPECT(routers[0], "c", "", "question");
+    SEND(routers[1], "c", "", "not asked");
+    // libzmq's ZMQ_EVENTS may tell of it; there is nothing to receive.
+    struct frame frame;
+    shows_events(req, ZMQ_POLLIN, ABSENCE_MS);
+    CHECK(!TRY_RECV(req, &frame));
+    SEND(routers[0], "c", "", "answer");
+    EXPECT(req, "answer");
+}
+
+// Once who was asked has gone, anybody's reply is as good.
+TEST_EACH(after_the_peer_has_gone_another_s_reply_is_taken, EACH_TRANSPORT) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *routers[2];
+    const char *endpoints[2];
+    SET_TEXT(req, ZMQ_ROUTING_ID, "c");
+    for (int i = 0; i < 2; i++) {
+        routers[i] = NEW_SOCKET(ZMQ_ROUTER);
+        endpoints[i] = BIND(routers[i], transport);
+        CONNECT(req, endpoints[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        SEND(req, "hello");
+        EXPECT(routers[i], "c", "", "hello");
+        SEND(routers[i], "c", "", "hello");
+        EXPECT(req, "hello");
+    }
+    SEND(req, "question");
+    EXPECT(routers[0], "c", "", "question");
+    CHECK_OK(zmq_disconnect(req, endpoints[0]));
+    // With libzmq the pipe is gone only when its other end has heard of it.
+    struct frame reply;
+    WAIT_DRIVING(routers[0], (SEND(routers[1], "c", "", "answer"), TRY_RECV(req, &reply)));
+    CHECK_BYTES(reply.data, reply.size, "answer", 6);
+}
+
+TEST(a_full_requester_loses_its_reply) {
+    void *rep = NEW_SOCKET(ZMQ_REP), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(rep, ZMQ_SNDHWM, 1);
+    SET_INT(dealer, ZMQ_RCVHWM, 1);
+    CONNECT(dealer, BIND(rep, "inproc"));
+    for (int i = 0; i < 10; i++) {
+        SEND(dealer, "", "request");
+        EXPECT(rep, "request");
+        SEND(rep, "reply");
+    }
+    for (int i = 0; i < 2; i++)
+        EXPECT(dealer, "", "reply");
+    EXPECT_NOTHING(dealer);
+}
+
+// A requester that goes while its request is being read: the rest is there, the reply is dropped.
+TEST_EACH(requester_gone_in_mid_request, EACH_TRANSPORT) {
+    void *rep = NEW_SOCKET(ZMQ_REP), *dealer = NEW_SOCKET(ZMQ_DEALER), *req = NEW_SOCKET(ZMQ_REQ);
+    const char *endpoint = BIND(rep, transport);
+    CONNECT(dealer, endpoint);
+    SEND(dealer, "", "a", "b");
+    EXPECT_BYTES(rep, "a", 1, true);
+    CLOSE(dealer);
+    CONNECT(req, endpoint);
+    SEND(req, "next");
+    EXPECT(rep, "b");
+    SEND(rep, "to nobody", "any more");
+    EXPECT(rep, "next");
+    SEND(rep, "answer");
+    EXPECT(req, "answer");
+}
+
 // ---- REQ_CORRELATE and REQ_RELAXED -------------------------------------------------------------
 
 static void send_reply(void *router, const struct frame *id, const struct frame *request_id,
@@ -309,6 +391,30 @@ TEST(correlate_skips_a_reply_without_id) {
     send_reply(router, &id, NULL, "no id");
     send_reply(router, &id, &request_id, "right id");
     EXPECT(req, "right id");
+}
+
+// The id moves on with every attempt, those that fail included.
+TEST(correlate_counts_failed_attempts) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(req, ZMQ_REQ_CORRELATE, 1);
+    const char *endpoint = BIND(router, "tcp");
+    uint32_t numbers[2];
+    for (int i = 0; i < 2; i++) {
+        CONNECT(req, endpoint);
+        SEND(req, "question");
+        struct frame id = RECV(router), number = RECV(router);
+        EXPECT(router, "", "question");
+        CHECK_EQ(number.size, 4);
+        memcpy(&numbers[i], number.data, 4);
+        SEND_FRAME(router, id, ZMQ_SNDMORE);
+        SEND_FRAME(router, number, ZMQ_SNDMORE);
+        SEND(router, "", "answer");
+        EXPECT(req, "answer");
+        CHECK_OK(zmq_disconnect(req, endpoint));
+        for (int k = 0; k < 2; k++)
+            CHECK_ERRNO(zmq_send(req, "nobody", 6, ZMQ_DONTWAIT), EAGAIN);
+    }
+    CHECK_EQ(numbers[1], (uint32_t)(numbers[0] + 3));
 }
 
 TEST_EACH(correlate_with_rep, EACH_TRANSPORT) {

@@ -55,6 +55,27 @@ TEST_EACH(made_up_ids, EACH_TRANSPORT) {
     }
 }
 
+// A zero byte, and a number that goes up from wherever it began.
+TEST(made_up_ids_count) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER);
+    const char *endpoint = BIND(router, "inproc");
+    uint32_t last = 0;
+    for (int i = 0; i < 5; i++) {
+        void *dealer = NEW_SOCKET(ZMQ_DEALER);
+        CONNECT(dealer, endpoint);
+        SEND(dealer, "hello");
+        struct frame id = RECV(router);
+        EXPECT(router, "hello");
+        CHECK_EQ(id.size, 5);
+        CHECK_EQ(id.data[0], 0);
+        uint32_t number = (uint32_t)id.data[1] << 24 | (uint32_t)id.data[2] << 16 |
+                          (uint32_t)id.data[3] << 8 | id.data[4];
+        if (i > 0)
+            CHECK_EQ(number, (uint32_t)(last + 1));
+        last = number;
+    }
+}
+
 TEST_EACH(long_ids, EACH_TRANSPORT) {
     unsigned char id[255];
     memset(id, 0xf0, sizeof id);
@@ -172,6 +193,49 @@ TEST(pollout_of_a_mandatory_router) {
     WAIT_EVENTS(router, ZMQ_POLLOUT);
 }
 
+// It can send if one of its peers has room.
+TEST(pollout_of_a_mandatory_router_with_full_peers) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealers[2];
+    SET_INT(router, ZMQ_ROUTER_MANDATORY, 1);
+    SET_INT(router, ZMQ_SNDHWM, 1);
+    const char *endpoint = BIND(router, "inproc");
+    static const char *const names[] = {"one", "two"};
+    for (int i = 0; i < 2; i++) {
+        dealers[i] = NEW_SOCKET(ZMQ_DEALER);
+        SET_TEXT(dealers[i], ZMQ_ROUTING_ID, names[i]);
+        SET_INT(dealers[i], ZMQ_RCVHWM, 1);
+        CONNECT(dealers[i], endpoint);
+        SEND(dealers[i], "hello");
+        EXPECT(router, names[i], "hello");
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(GET_INT(router, ZMQ_EVENTS), ZMQ_POLLOUT);
+        SEND(router, names[i], "a");
+        SEND(router, names[i], "b");
+        CHECK_ERRNO(zmq_send(router, names[i], 3, ZMQ_SNDMORE | ZMQ_DONTWAIT), EAGAIN);
+    }
+    CHECK_EQ(GET_INT(router, ZMQ_EVENTS), 0);
+    EXPECT(dealers[1], "a");
+    EXPECT(dealers[1], "b");
+    WAIT_EVENTS(router, ZMQ_POLLOUT);
+    SEND(router, "two", "c");
+    CHECK_ERRNO(zmq_send(router, "one", 3, ZMQ_SNDMORE | ZMQ_DONTWAIT), EAGAIN);
+}
+
+// The identity that goes ahead of a connection's messages is none of them.
+TEST(ids_do_not_count_for_the_limit) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(router, ZMQ_RCVHWM, 1);
+    SET_INT(dealer, ZMQ_SNDHWM, 1);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "peer");
+    CONNECT(dealer, BIND(router, "inproc"));
+    CHECK(TRY_SEND(dealer, "a"));
+    CHECK(TRY_SEND(dealer, "b"));
+    CHECK(!TRY_SEND(dealer, "c"));
+    EXPECT(router, "peer", "a");
+    EXPECT(router, "peer", "b");
+}
+
 TEST(full_peers_do_not_block) {
     void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(router, ZMQ_SNDHWM, 2);
@@ -218,6 +282,81 @@ TEST_EACH(handover, EACH_TRANSPORT) {
     SEND(router, "peer", "to the second");
     EXPECT(twin, "to the second");
     EXPECT_NOTHING(dealer);
+}
+
+// It stays connected, and its messages stay with it.
+TEST_EACH(second_of_two_equal_ids_fills_up, EACH_STREAM) {
+    void *router, *dealer;
+    make_pair(transport, &router, &dealer);
+    SEND(dealer, "first");
+    EXPECT(router, "peer", "first");
+    void *twin = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(twin, ZMQ_ROUTING_ID, "peer");
+    SET_INT(twin, ZMQ_SNDHWM, 5);
+    SET_INT(twin, ZMQ_SNDTIMEO, 200);
+    void *mon = MONITOR(twin, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    CONNECT(twin, LAST_ENDPOINT(router));
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    char *body = calloc(1, 100000);
+    int sent = 0;
+    while (zmq_send(twin, body, 100000, 0) == 100000)
+        CHECK(++sent < 2000);
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    EXPECT_NOTHING(router);
+    EXPECT_NOTHING(mon);
+}
+
+// The connection of the old peer stays, but nobody listens to it any more.
+TEST_EACH(handover_leaves_the_connection, EACH_STREAM) {
+    void *router, *dealer;
+    make_pair(transport, &router, &dealer);
+    SET_INT(router, ZMQ_ROUTER_HANDOVER, 1);
+    SEND(dealer, "first");
+    EXPECT(router, "peer", "first");
+    void *mon = MONITOR(dealer, ZMQ_EVENT_DISCONNECTED);
+    void *twin = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(twin, ZMQ_ROUTING_ID, "peer");
+    CONNECT(twin, LAST_ENDPOINT(router));
+    SEND(twin, "second");
+    EXPECT(router, "peer", "second");
+    SEND(dealer, "unheard");
+    EXPECT_NOTHING(router);
+    EXPECT_NOTHING(mon);
+    SEND(router, "peer", "to the second");
+    EXPECT(twin, "to the second");
+}
+
+// Over inproc there is no connection without a pipe.
+TEST(handover_over_inproc_ends_the_pipe) {
+    void *router, *dealer;
+    make_pair("inproc", &router, &dealer);
+    SET_INT(router, ZMQ_ROUTER_HANDOVER, 1);
+    SEND(dealer, "first");
+    EXPECT(router, "peer", "first");
+    void *twin = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(twin, ZMQ_ROUTING_ID, "peer");
+    CONNECT(twin, LAST_ENDPOINT(router));
+    SEND(twin, "second");
+    EXPECT(router, "peer", "second");
+    WAIT_UNTIL(!TRY_SEND(dealer, "unheard"));
+}
+
+// A message of the old peer that is being read is read to its end.
+TEST_EACH(handover_in_mid_message, EACH_TRANSPORT) {
+    void *router, *dealer;
+    make_pair(transport, &router, &dealer);
+    SET_INT(router, ZMQ_ROUTER_HANDOVER, 1);
+    SEND(dealer, "a", "b", "c");
+    EXPECT_BYTES(router, "peer", 4, true);
+    EXPECT_BYTES(router, "a", 1, true);
+    void *twin = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(twin, ZMQ_ROUTING_ID, "peer");
+    CONNECT(twin, LAST_ENDPOINT(router));
+    SEND(twin, "second");
+    struct frame none;
+    WAIT_DRIVING(router, (SEND(router, "peer", "to the second"), TRY_RECV(twin, &none)));
+    EXPECT(router, "b", "c");
+    EXPECT(router, "peer", "second");
 }
 
 // An id is free again for a later connection.
@@ -301,6 +440,26 @@ TEST_EACH(probe_of_a_dealer, EACH_TRANSPORT) {
     EXPECT(router, "client", "");
     SEND(dealer, "hello");
     EXPECT(router, "client", "hello");
+}
+
+// One probe for each pipe: a connection that comes back has its pipe already.
+TEST(one_probe_for_a_connecting_peer) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "client");
+    SET_INT(dealer, ZMQ_PROBE_ROUTER, 1);
+    SET_INT(dealer, ZMQ_RECONNECT_IVL, 10);
+    char *endpoint = strdup(BIND(router, "tcp"));
+    void *mon = MONITOR(dealer, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    CONNECT(dealer, endpoint);
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    EXPECT(router, "client", "");
+    CLOSE(router);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    router = NEW_SOCKET(ZMQ_ROUTER);
+    WAIT_UNTIL(zmq_bind(router, endpoint) == 0);
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    SEND(dealer, "no probe first");
+    EXPECT(router, "client", "no probe first");
 }
 
 // ---- balance -----------------------------------------------------------------------------------

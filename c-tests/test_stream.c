@@ -272,3 +272,56 @@ TEST(closing_the_socket_closes_the_peers) {
     CLOSE(stream);
     RAW_EXPECT_CLOSED(fd);
 }
+
+// Raw bytes have no handshake that could take too long, and no heartbeats.
+TEST(no_timers) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    SET_INT(stream, ZMQ_HANDSHAKE_IVL, 20);
+    SET_INT(stream, ZMQ_HEARTBEAT_IVL, 20);
+    int64_t limit = 1;
+    CHECK_OK(zmq_setsockopt(stream, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    struct frame id;
+    int fd = peer_of(stream, BIND(stream, "tcp"), &id);
+    RAW_EXPECT_SILENT(fd);
+    RAW_SEND_LITERAL(fd, "more than a byte");
+    expect_from(stream, &id, "more than a byte", 16);
+}
+
+// What this side has closed it does not connect to again.
+TEST(closing_a_connection_of_one_s_own_is_final) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    SET_INT(stream, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    void *mon = MONITOR(stream, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED);
+    CONNECT(stream, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    struct frame id = RECV(stream);
+    EXPECT(stream, "");
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+    send_to(stream, &id, "", 0);
+    WAIT_DRIVING(stream, raw_closed(fd));
+    EXPECT_NOTHING(mon);
+    RAW_EXPECT_SILENT(listener);
+    CHECK_ERRNO(zmq_send(stream, id.data, id.size, ZMQ_SNDMORE), EHOSTUNREACH);
+}
+
+TEST(a_full_peer) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    SET_INT(stream, ZMQ_SNDHWM, 2);
+    SET_INT(stream, ZMQ_SNDTIMEO, 200);
+    struct frame id;
+    int fd = peer_of(stream, BIND(stream, "tcp"), &id);
+    char *data = calloc(1, 1 << 20);
+    size_t sent = 0;
+    while (zmq_send(stream, id.data, id.size, ZMQ_SNDMORE) == (int)id.size) {
+        SEND_BYTES(stream, data, 1 << 20, 0);
+        CHECK((sent += 1 << 20) < (size_t)1 << 30);
+    }
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    for (size_t have = 0; have < sent; have += 1 << 20)
+        RAW_READ(fd, data, 1 << 20);
+    WAIT_UNTIL(zmq_send(stream, id.data, id.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) == (int)id.size);
+    SEND(stream, "room again");
+    RAW_EXPECT_LITERAL(fd, "room again");
+}

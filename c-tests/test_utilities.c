@@ -3,6 +3,7 @@
 // Z85, CURVE keys, atomic counters, timers, stopwatch, threads.
 #include "harness.h"
 
+#include <signal.h>
 
 // ---- Z85 (RFC 32) ------------------------------------------------------------------------------
 
@@ -302,6 +303,18 @@ TEST(timers_set_interval_and_reset) {
     CHECK_OK(zmq_timers_destroy(&timers));
 }
 
+TEST_OURS_ONLY(a_cancelled_timer_is_gone, "its id stays good until the next zmq_timers_execute") {
+    void *timers = zmq_timers_new();
+    struct fired fired = {0};
+    int id = zmq_timers_add(timers, 100000, on_timer, &fired);
+    CHECK_OK(zmq_timers_cancel(timers, id));
+    CHECK_ERRNO(zmq_timers_reset(timers, id), EINVAL);
+    CHECK_ERRNO(zmq_timers_set_interval(timers, id, 10), EINVAL);
+    CHECK_ERRNO(zmq_timers_cancel(timers, id), EINVAL);
+    CHECK_EQ(zmq_timers_timeout(timers), -1);
+    CHECK_OK(zmq_timers_destroy(&timers));
+}
+
 TEST_OURS_ONLY(timers_with_interval_zero, "zmq_timers_execute never returns") {
     void *timers = zmq_timers_new();
     struct fired fired = {0};
@@ -373,6 +386,17 @@ TEST(threads) {
         zmq_threadclose(threads[i]);
         CHECK_EQ(flags[i], 7);
     }
+}
+
+static void read_mask(void *argument) { pthread_sigmask(SIG_SETMASK, NULL, argument); }
+
+// Its handlers, too, run in threads of the program.
+TEST(threads_block_signals) {
+    sigset_t mask;
+    sigemptyset(&mask);
+    zmq_threadclose(zmq_threadstart(read_mask, &mask));
+    CHECK_EQ(sigismember(&mask, SIGUSR1), 1);
+    CHECK_EQ(sigismember(&mask, SIGINT), 1);
 }
 
 static void read_name(void *argument) { pthread_getname_np(pthread_self(), argument, 16); }

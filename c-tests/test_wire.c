@@ -144,6 +144,21 @@ TEST(later_versions_are_spoken_to_in_3_1) {
     }
 }
 
+// A revision nobody ever spoke is taken for a later one.
+TEST(revision_2_is_spoken_to_in_3_1) {
+    void *s;
+    int fd = peer_of(ZMQ_SUB, &s);
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "a");
+    unsigned char greeting[64], theirs[64], body[128];
+    zmtp_greeting(greeting, 2, 0, "NULL");
+    RAW_SEND(fd, greeting, 64);
+    RAW_READ(fd, theirs, 64);
+    ZMTP_SEND(fd, 4, body, zmtp_ready(body, "PUB", NULL));
+    CHECK_EQ(ZMTP_RECV(fd).flags, 4);
+    WAIT_DRIVING(s, raw_readable(fd));
+    ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBEa");
+}
+
 TEST(mechanisms_must_match_exactly) {
     static const char *const names[] = {"PLAIN", "CURVE", "null", "NULLX", "", "NOSUCHMECHANISMATALL"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -264,6 +279,44 @@ TEST(properties_of_the_peer) {
     CHECK_OK(zmq_msg_close(&message));
 }
 
+// During the handshake the text makes the command, not the flag.
+TEST(ready_without_the_command_flag) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    unsigned char body[128];
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND(fd, 0, body, zmtp_ready(body, "PUSH", NULL));
+    ZMTP_RECV(fd);
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    EXPECT(s, "hello");
+}
+
+// What is not said is not checked.
+TEST(ready_without_a_socket_type) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    void *mon = MONITOR(s, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND_LITERAL(fd, 4, "\5READY");
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+}
+
+TEST(own_properties) {
+    enum { METADATA = 95 };
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    static const char *const bad[] = {"", "X-a", ":x", "X-a:", "a:b", "x-a:b", "Y-a:b"};
+    if (zmq_setsockopt(s, METADATA, "X-one:1", 7) != 0)
+        skip("no ZMQ_METADATA");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK_ERRNO(zmq_setsockopt(s, METADATA, bad[i], strlen(bad[i])), EINVAL);
+    CHECK_OK(zmq_setsockopt(s, METADATA, "X-two:2:3", 9));
+    CHECK_OK(zmq_setsockopt(s, METADATA, "X-one:other", 11));
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    ZMTP_GREET(fd, 1);
+    ZMTP_EXPECT_LITERAL(fd, 4,
+                        "\5READY\13Socket-Type\0\0\0\4PULL\5X-one\0\0\0\0011\5X-two\0\0\0\0032:3");
+}
+
 // ---- frames ------------------------------------------------------------------------------------
 
 TEST(frames_out) {
@@ -369,6 +422,64 @@ TEST(subscriptions_of_3_1_are_commands) {
     EXPECT(s, "hello");
 }
 
+// Every subscription is passed on, but only the last unsubscription.
+TEST(repeated_subscriptions) {
+    void *s;
+    int fd = peer_of(ZMQ_SUB, &s);
+    ZMTP_HANDSHAKE(fd, 1, "PUB", NULL);
+    ZMTP_SEND_LITERAL(fd, 0, "a");
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "a");
+    WAIT_DRIVING(s, raw_readable(fd));
+    ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBEa");
+    SET_TEXT(s, ZMQ_SUBSCRIBE, "a");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\11SUBSCRIBEa");
+    SET_TEXT(s, ZMQ_UNSUBSCRIBE, "a");
+    SET_TEXT(s, ZMQ_UNSUBSCRIBE, "unknown");
+    SET_TEXT(s, ZMQ_UNSUBSCRIBE, "a");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\6CANCELa");
+    RAW_EXPECT_SILENT(fd);
+}
+
+// An XPUB passes up what takes back nothing.
+// Commands are no messages, whoever says them to whom.
+TEST_OURS_ONLY(subscriptions_to_who_does_not_publish, "it hands them out as messages") {
+    static const struct {
+        int type;
+        const char *peer;
+    } rows[] = {{ZMQ_PULL, "PUSH"}, {ZMQ_DEALER, "DEALER"}, {ZMQ_PAIR, "PAIR"}, {ZMQ_XSUB, "PUB"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *s;
+        int fd = peer_of(rows[i].type, &s);
+        ZMTP_HANDSHAKE(fd, 1, rows[i].peer, NULL);
+        ZMTP_SEND_LITERAL(fd, 4, "\11SUBSCRIBEtopic");
+        ZMTP_SEND_LITERAL(fd, 4, "\6CANCELtopic");
+        ZMTP_SEND_LITERAL(fd, 0, "hello");
+        EXPECT(s, "hello");
+    }
+}
+
+TEST(unsubscription_of_what_nobody_had) {
+    void *s;
+    int fd = peer_of(ZMQ_XPUB, &s);
+    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\6CANCELa");
+    EXPECT_BYTES(s, "\0a", 2, false);
+    ZMTP_SEND(fd, 0, "\0b", 2);
+    EXPECT_BYTES(s, "\0b", 2, false);
+}
+
+TEST_OURS_ONLY(a_topic_of_255_bytes_to_3_0, "the header lacks the flag of its length") {
+    void *s;
+    int fd = peer_of(ZMQ_SUB, &s);
+    unsigned char topic[256];
+    memset(topic, 't', sizeof topic);
+    topic[0] = 1;
+    SET_BYTES(s, ZMQ_SUBSCRIBE, topic + 1, 255);
+    ZMTP_HANDSHAKE(fd, 0, "PUB", NULL);
+    WAIT_DRIVING(s, raw_readable(fd));
+    ZMTP_EXPECT(fd, 2, topic, 256);
+}
+
 TEST(subscriptions_of_3_0_are_messages) {
     void *s;
     int fd = peer_of(ZMQ_SUB, &s);
@@ -428,6 +539,14 @@ TEST(own_pings) {
         ZMTP_EXPECT_LITERAL(fd, 4, "\4PING\0\14");
         ZMTP_SEND_LITERAL(fd, 4, "\4PONG");
     }
+}
+
+TEST(a_peer_of_3_0_is_pinged_too) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
+    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    ZMTP_HANDSHAKE(fd, 0, "PUSH", NULL);
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PING\0\0");
 }
 
 TEST(no_pings_without_an_interval) {
@@ -563,6 +682,88 @@ TEST(zmtp_1_0_subscriber_gets_everything) {
     EXPECT_BYTES(s, "\1", 1, false);
     SEND(s, "all");
     RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\4\0all");
+}
+
+// Nobody looks at the type in the greeting of 2.0.
+TEST(zmtp_2_0_has_no_type_check) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\1\0\0\0\5hello"); // PUB
+    EXPECT(s, "hello");
+}
+
+// A PUSH of each of them, with its first message.
+static const struct {
+    const char *bytes;
+    size_t size;
+} old_pushes[] = {{"\xff\0\0\0\0\0\0\0\1\x7f\1\10\0\0\0\5hello", 21},
+                  {"\xff\0\0\0\0\0\0\0\1\x7f\0\10\1\0\6\0hello", 21},
+                  {"\1\0\6\0hello", 9}};
+
+// No mechanism: no event of its success, and its absence told at the end. No heartbeats either, and
+// no properties.
+TEST(old_versions_have_no_handshake) {
+    for (int i = 0; i < 3; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        SET_INT(s, ZMQ_HEARTBEAT_IVL, 30);
+        const char *endpoint = BIND(s, "tcp");
+        void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+        int fd = RAW_CONNECT(endpoint);
+        RAW_SEND(fd, old_pushes[i].bytes, old_pushes[i].size);
+        EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+        zmq_msg_t message;
+        CHECK_OK(zmq_msg_init(&message));
+        CHECK_EQ(zmq_msg_recv(&message, s, 0), 5);
+        CHECK(zmq_msg_gets(&message, "Socket-Type") == NULL);
+        CHECK(zmq_msg_gets(&message, "Peer-Address") == NULL);
+        CHECK_OK(zmq_msg_close(&message));
+        // Our signature, our type with 2.0 and the other revision, an empty identity; no more.
+        static const size_t said[] = {10 + 2 + 2, 10 + 2 + 2, 10};
+        char theirs[64];
+        RAW_READ(fd, theirs, said[i]);
+        RAW_EXPECT_SILENT(fd);
+        EXPECT_NOTHING(mon);
+        close(fd);
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL).value, EPIPE);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        CLOSE(mon);
+    }
+}
+
+TEST_OURS_ONLY(a_greeting_of_old_ends_the_handshake, "4.3.4 lets its time run out, 4.3.6 does not") {
+    for (int i = 0; i < 3; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        SET_INT(s, ZMQ_HANDSHAKE_IVL, 1000);
+        const char *endpoint = BIND(s, "tcp");
+        void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+        int fd = RAW_CONNECT(endpoint);
+        RAW_SEND(fd, old_pushes[i].bytes, old_pushes[i].size);
+        EXPECT(s, "hello");
+        struct event event;
+        CHECK(!event_within(mon, &event, 1200));
+        CLOSE(mon);
+    }
+}
+
+TEST(old_versions_are_refused_with_a_zap_domain) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    SET_TEXT(s, ZMQ_ZAP_DOMAIN, "global");
+    const char *endpoint = BIND(s, "tcp");
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    int fd = RAW_CONNECT(endpoint);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\10");
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    RAW_EXPECT_CLOSED(fd);
+}
+
+TEST(a_frame_of_1_0_without_flags) {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    RAW_SEND_LITERAL(fd, "\1\0\0");
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    RAW_EXPECT_CLOSED(fd);
 }
 
 TEST(old_versions_are_refused_with_security) {

@@ -15,7 +15,7 @@ pub const HAUSNUMERO: i32 = 156_384_712;
 pub struct Error(i32);
 
 /// The result type used throughout the library.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One row an error: the name of the constant, its number and its text where libzmq has its own.
 macro_rules! errors {

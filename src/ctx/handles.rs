@@ -79,7 +79,7 @@ impl Range {
     #[inline]
     fn cell(&self, address: usize) -> Option<&'static Cell> {
         let offset = address.wrapping_sub(self.start);
-        if offset >= CELLS * CELL_SIZE || offset % CELL_SIZE != 0 {
+        if offset >= CELLS * CELL_SIZE || !offset.is_multiple_of(CELL_SIZE) {
             return None;
         }
         // SAFETY: the address is that of a cell in the reserved range, whose zeros or former

@@ -466,13 +466,12 @@ impl Peer for Link {
         writer.publish();
         match self.ownership.after_append() {
             TxState::Idle => self.write_direct(writer),
-            TxState::Io => {
+            TxState::Io
                 if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
                     && !self.blocked.load(Ordering::Relaxed)
-                    && self.ownership.try_borrow()
-                {
-                    self.write_owned(Some(writer));
-                }
+                    && self.ownership.try_borrow() =>
+            {
+                self.write_owned(Some(writer));
             }
             _ => {}
         }

@@ -76,12 +76,19 @@ impl Reactor {
             return;
         }
         session.state = State::Idle;
-        match address.and_then(|address| begin(session, address)) {
-            Ok(connecting) if connecting.done => self.connected(id, connecting.stream),
-            Ok(connecting) => {
+        let (stream, connected) = match address.and_then(|address| begin(session, address)) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.connect_failed(id, error);
+                return;
+            }
+        };
+        match connected {
+            Ok(true) => self.connected(id, stream),
+            Ok(false) => {
                 session.event(ZMQ_EVENT_CONNECT_DELAYED, libc::EINPROGRESS as u64);
-                let fd = connecting.stream.fd();
-                session.state = State::Connecting(connecting.stream);
+                let fd = stream.fd();
+                session.state = State::Connecting(stream);
                 let timeout = session.options.connect_timeout;
                 if let Ok(timeout @ 1..) = u64::try_from(timeout) {
                     let at = self.now + Duration::from_millis(timeout);
@@ -89,7 +96,10 @@ impl Reactor {
                 }
                 self.register(fd, id, Source::Own, Interest::WRITABLE | Interest::READABLE);
             }
-            Err(error) => self.connect_failed(id, error),
+            Err(error) => {
+                session.state = State::Connecting(stream);
+                self.connect_failed(id, error);
+            }
         }
     }
 
@@ -175,14 +185,16 @@ impl Reactor {
     }
 }
 
-/// Starts the attempt on a resolved address.
-fn begin(session: &Session, address: SocketAddr) -> Result<tcp::Connecting> {
+/// Starts the attempt on a resolved address: the stream, and what came of connecting it.
+fn begin(session: &Session, address: SocketAddr) -> Result<(Stream, Result<bool>)> {
     let Origin::Connected(to) = &session.origin else { return Err(Error::INVAL) };
     let source = to.source().map(|source| {
         host::resolve_local(&source.host, source.port, session.options.ipv6, Dns::Forbidden)
     });
     let source = source.transpose()?;
-    tcp::connect_start(address, source, &session.settings)
+    let stream = tcp::open(address, &session.settings)?;
+    let connected = tcp::connect_stream(&stream, address, source, &session.settings);
+    Ok((stream, connected))
 }
 
 /// The layer that the endpoint asks for, on a stream just connected.

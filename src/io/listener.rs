@@ -129,22 +129,17 @@ impl Reactor {
         self.deregister(fd);
         let Listening { listener, port, lease, .. } = listening;
         let local = listener.endpoint().to_vec();
-        let result = listener.close();
-        let event = |event: i32, value: u64| {
-            let remote = Vec::new();
-            let values = vec![value];
-            port.event(Event {
-                event: event as u64,
-                values,
-                local: local.clone(),
-                remote,
-                bound: true,
-            });
+        let (event, value) = match listener.close() {
+            Ok(()) => (ZMQ_EVENT_CLOSED, fd as u64),
+            Err(error) => (ZMQ_EVENT_CLOSE_FAILED, error.raw() as u64),
         };
-        if let Err(error) = result {
-            event(ZMQ_EVENT_CLOSE_FAILED, error.raw() as u64);
-        }
-        event(ZMQ_EVENT_CLOSED, fd as u64);
+        port.event(Event {
+            event: event as u64,
+            values: vec![value],
+            local,
+            remote: Vec::new(),
+            bound: true,
+        });
         self.handle.add_load(-1);
         drop(lease);
     }

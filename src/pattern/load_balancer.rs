@@ -7,7 +7,7 @@
 //!   credit. The socket tells when there is some.
 //! - `current` lies in the first section, unless that is empty; it moves on after a last part.
 //! - A message is never spread over two pipes and never cut: when the pipe goes away in between,
-//!   what was written is taken back and the parts to come are swallowed.
+//!   what was written is taken back, the next part is told so, and those after it are swallowed.
 
 use super::pipe_list::{BalancePlace, PipeList};
 use super::{DROPPED, discard};
@@ -21,6 +21,8 @@ pub struct LoadBalancer {
     current: usize,
     /// A message was begun on the current pipe.
     inside: bool,
+    /// The pipe of the message that was begun is gone, which nobody has been told yet.
+    lost: bool,
     /// The parts up to the last one are swallowed.
     dropping: bool,
 }
@@ -39,7 +41,7 @@ impl LoadBalancer {
                 pipe.rollback();
             }
             self.inside = false;
-            self.dropping = true;
+            self.lost = true;
         }
         if place < self.active {
             place = self.deactivate(pipes, place);
@@ -66,6 +68,10 @@ impl LoadBalancer {
             self.dropping = more;
             discard(body);
             return Ok(PipeId::NONE);
+        }
+        if std::mem::take(&mut self.lost) {
+            self.dropping = more;
+            return Err(DROPPED);
         }
         while self.active > 0 {
             let id = self.list.at(self.current);
@@ -100,7 +106,7 @@ impl LoadBalancer {
 
     /// Whether a send would succeed.
     pub fn can_send(&mut self, pipes: &mut Pipes) -> bool {
-        self.inside || self.dropping || self.writable(pipes)
+        self.inside || self.lost || self.dropping || self.writable(pipes)
     }
 
     /// Between messages: whether there is room for one.
@@ -118,12 +124,13 @@ impl LoadBalancer {
     /// Forgets a message that was begun: the next part sent is a first part.
     #[cold]
     pub fn abandon(&mut self, pipes: &mut Pipes) {
-        if self.inside {
-            if let Some(pipe) = pipes.get_mut(self.list.at(self.current)) {
-                pipe.rollback();
-            }
+        if self.inside
+            && let Some(pipe) = pipes.get_mut(self.list.at(self.current))
+        {
+            pipe.rollback();
         }
         self.inside = false;
+        self.lost = false;
         self.dropping = false;
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! PAIR: one peer (RFC 31). Further pipes are closed as they come; when the peer goes, its place
-//! is free for the next one.
+//! PAIR: one peer (RFC 31). Further pipes are given up as they come; when the peer goes, its place
+//! is free for the next one that comes.
 
 use super::Pattern;
 use super::fair_queue::FairQueue;

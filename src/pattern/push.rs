@@ -88,12 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_removed_between_parts_swallows_the_rest() {
+    fn a_peer_removed_between_parts_is_told_once_and_swallows_the_rest() {
         let mut bench = Bench::new(ZMQ_PUSH);
         let [first, second] = [bench.connect(), bench.connect()];
         bench.send_part("a", true).unwrap();
         bench.detach(first);
-        bench.send_part("b", true).unwrap();
+        assert!(bench.can_send());
+        assert_eq!(bench.send_part("b", true), Err(DROPPED));
         assert!(bench.can_send());
         bench.send_part("c", false).unwrap();
         bench.send(&["next"]).unwrap();
@@ -128,7 +129,8 @@ mod tests {
             }
             bench.send_part("a", true).unwrap();
             bench.detach(peers[leaving]);
-            bench.send_part("b", false).unwrap();
+            let result = bench.send_part("b", false);
+            assert_eq!(result, if leaving == 2 { Err(DROPPED) } else { Ok(()) });
             let expected: &[[&str; 2]] = if leaving == 2 { &[] } else { &[["a", "b"]] };
             assert_eq!(bench.take(peers[2]), expected, "leaving {leaving}");
         }

@@ -135,6 +135,8 @@ impl Req {
     /// Sends what comes before the caller's parts, then drops replies to earlier requests, so that
     /// none of them is taken for the reply to this one.
     fn begin_request(&mut self, pipes: &mut Pipes) -> Result<()> {
+        // An attempt that fails uses its number up, too.
+        self.request_id = self.request_id.wrapping_add(u32::from(self.correlate));
         let asked = loop {
             if !self.dealer.outgoing.writable(pipes) {
                 return Err(Error::AGAIN);
@@ -158,7 +160,6 @@ impl Req {
     fn send_head(&mut self, pipes: &mut Pipes) -> Result<PipeId> {
         let outgoing = &mut self.dealer.outgoing;
         if self.correlate {
-            self.request_id = self.request_id.wrapping_add(1);
             outgoing.send(pipes, &mut Body::Bytes(&self.request_id.to_ne_bytes()), true)?;
         }
         outgoing.send(pipes, &mut Body::Bytes(&[]), true)

@@ -221,7 +221,7 @@ impl Bench {
 
     /// Sends as bytes or as a message, in turn, as both must do the same.
     pub fn send_bytes(&mut self, part: &[u8], more: bool) -> Result<()> {
-        let result = if part.len() % 2 == 0 {
+        let result = if part.len().is_multiple_of(2) {
             self.pattern.send(&mut self.pipes, &mut Body::Bytes(part), more)
         } else {
             let mut message = Msg::from_slice(part).unwrap();

@@ -15,6 +15,10 @@ pub const UNLIMITED: u64 = u64::MAX;
 /// Bodies of at least this many bytes are passed on by reference instead of being copied.
 pub const REFERENCE_THRESHOLD: usize = 8192;
 
+/// The same for messages that stay in the process. Below that a copy is cheaper for both threads
+/// than memory that one allocates and the other releases.
+pub const LOCAL_REFERENCE_THRESHOLD: usize = 256;
+
 /// What a socket's end tells the other side of the pipe. Called with the socket's lock held:
 /// implementations must not block and must not take another socket's lock.
 pub trait Peer: Send + Sync {
@@ -166,6 +170,8 @@ pub struct Pipe {
     pub routing_id: Vec<u8>,
     /// The peer has not said its routing id yet.
     pub awaiting_identity: bool,
+    /// The socket type has nothing more to do with it; it only keeps its connection.
+    pub given_up: bool,
     /// The peer's numeric routing id (SERVER, PEER).
     pub server_id: u32,
     /// The connection was made from this side (zmq_connect).
@@ -184,6 +190,8 @@ pub struct Pipe {
     credit_at: u64,
     writing_message: bool,
     reading_message: bool,
+    /// The peer is a socket of this process.
+    local: bool,
 }
 
 enum Outgoing {
@@ -220,6 +228,7 @@ impl Pipe {
             id: PipeId::NONE,
             routing_id: Vec::new(),
             awaiting_identity: false,
+            given_up: false,
             server_id: 0,
             outgoing: false,
             fair_place: usize::MAX,
@@ -233,6 +242,7 @@ impl Pipe {
             credit_at: 0,
             writing_message: false,
             reading_message: false,
+            local: false,
         }
     }
 
@@ -392,18 +402,21 @@ impl Pipe {
                 if bytes.len() < REFERENCE_THRESHOLD {
                     writer.append(flags, bytes)
                 } else {
-                    writer.append_external(flags, Msg::from_slice(bytes)?)
+                    let body = Msg::from_slice(bytes)?;
+                    append_message(writer, flags, body, self.local)
                 }
             }
             (Outgoing::Rope(writer), Body::Message(message)) => {
-                if message.len() < REFERENCE_THRESHOLD && !message.by_reference() {
+                let threshold =
+                    if self.local { LOCAL_REFERENCE_THRESHOLD } else { REFERENCE_THRESHOLD };
+                if message.len() < threshold && !message.by_reference() {
                     writer.append(flags, message.data())?;
                     message.reset();
                     Ok(())
                 } else {
                     let mut body = message.take();
                     body.set_metadata(None);
-                    writer.append_external(flags, body)
+                    append_message(writer, flags, body, self.local)
                 }
             }
             (Outgoing::Latest(latest), body) => {
@@ -526,6 +539,10 @@ impl Pipe {
     }
 }
 
+fn append_message(writer: &mut Writer, flags: u8, body: Msg, local: bool) -> Result<()> {
+    if local { writer.append_owned(flags, body) } else { writer.append_external(flags, body) }
+}
+
 /// Half the mark, so that neither side waits for single messages.
 fn credit_interval(limit: u64) -> u64 {
     if limit == UNLIMITED { u64::MAX } else { limit.div_ceil(2).max(1) }
@@ -535,8 +552,9 @@ fn credit_interval(limit: u64) -> u64 {
 pub fn pair(peers: (Arc<dyn Peer>, Arc<dyn Peer>), limits: (u64, u64)) -> Result<(Pipe, Pipe)> {
     let (first_writer, second_reader) = rope::rope()?;
     let (second_writer, first_reader) = rope::rope()?;
-    Ok((
-        Pipe::new(first_writer, first_reader, peers.0, limits.0, limits.1),
-        Pipe::new(second_writer, second_reader, peers.1, limits.1, limits.0),
-    ))
+    let mut first = Pipe::new(first_writer, first_reader, peers.0, limits.0, limits.1);
+    let mut second = Pipe::new(second_writer, second_reader, peers.1, limits.1, limits.0);
+    first.local = true;
+    second.local = true;
+    Ok((first, second))
 }

@@ -33,7 +33,8 @@ pub struct Pipes {
     count: usize,
     /// Pipes found to have ended while reading: the socket detaches them before it returns.
     pub ended: Vec<PipeId>,
-    /// Pipes the socket type gives up: the socket detaches and closes them before it returns.
+    /// Pipes the socket type gives up: the socket detaches them before it returns, and closes those
+    /// without a ZMTP connection.
     pub closing: Vec<PipeId>,
 }
 

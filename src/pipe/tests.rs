@@ -10,7 +10,7 @@ mod stress;
 
 #[cfg(not(loom))]
 mod plain {
-    use crate::msg::Msg;
+    use crate::msg::{Metadata, Msg};
     use crate::pipe::rope::{self, COMMAND, HEADER_MAX, LONG, MORE, SKIP, Sender, rope};
     use std::io::IoSlice;
 
@@ -288,6 +288,80 @@ mod plain {
                 drop(writer);
                 drop(reader);
             }
+        }
+    }
+
+    /// A message whose end can be seen by the count of its metadata.
+    fn traced(trace: &std::sync::Arc<Metadata>) -> Msg {
+        let mut message = Msg::from_slice(&[7; 300]).unwrap();
+        message.set_metadata(Some(trace.clone()));
+        message
+    }
+
+    #[test]
+    fn owned_messages_come_out_as_they_went_in() {
+        let (mut writer, mut reader) = rope().unwrap();
+        for round in 0..100u8 {
+            writer.append(MORE, &[round]).unwrap();
+            let body = Msg::from_slice(&[round; 600]).unwrap();
+            let place = body.data().as_ptr();
+            writer.append_owned(0, body).unwrap();
+            let _ = writer.commit();
+            assert_eq!(reader.frame().unwrap().body, [round]);
+            reader.skip();
+            let frame = reader.frame().unwrap();
+            assert!(frame.external && !frame.more() && frame.body == [round; 600]);
+            assert_eq!(reader.take_external().unwrap().data().as_ptr(), place);
+            assert!(reader.frame().is_none());
+        }
+        assert_eq!((reader.messages(), writer.messages()), (100, 100));
+    }
+
+    #[test]
+    fn owned_messages_end_with_whatever_ends_them() {
+        let trace = std::sync::Arc::new(Metadata::default());
+        let held = || std::sync::Arc::strong_count(&trace) - 1;
+
+        // Passed over by the reader, taken back by the writer.
+        let (mut writer, mut reader) = rope().unwrap();
+        writer.append_owned(0, traced(&trace)).unwrap();
+        let _ = writer.commit();
+        for _ in 0..50 {
+            writer.append_owned(MORE, traced(&trace)).unwrap();
+        }
+        assert_eq!(held(), 51);
+        writer.rollback();
+        assert_eq!(held(), 1);
+        assert!(reader.frame().is_some());
+        reader.skip();
+        assert_eq!(held(), 0);
+
+        // Left behind by either end, committed before or after the reader left, or not at all.
+        for reader_first in [true, false] {
+            let (mut writer, mut reader) = rope().unwrap();
+            for _ in 0..50 {
+                writer.append_owned(0, traced(&trace)).unwrap();
+            }
+            let _ = writer.commit();
+            assert!(reader.frame().is_some());
+            reader.skip();
+            assert_eq!(held(), 49);
+            if reader_first {
+                drop(reader);
+                assert_eq!(held(), 0);
+                for _ in 0..50 {
+                    writer.append_owned(0, traced(&trace)).unwrap();
+                }
+                let _ = writer.commit();
+                writer.append_owned(MORE, traced(&trace)).unwrap();
+                drop(writer);
+            } else {
+                writer.append_owned(MORE, traced(&trace)).unwrap();
+                drop(writer);
+                assert_eq!(held(), 49);
+                drop(reader);
+            }
+            assert_eq!(held(), 0);
         }
     }
 }

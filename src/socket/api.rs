@@ -174,17 +174,13 @@ pub fn recv_bytes(handle: Handle, buffer: &mut [u8], flags: i32) -> Result<usize
     Ok(sink.len())
 }
 
-/// zmq_msg_recv(3): the message's former content is dropped in any case. Returns the part's length.
+/// zmq_msg_recv(3): the message's former content is dropped, even if there is nothing to receive;
+/// it stays when the call is refused (EFSM, ENOTSUP, ETERM). Returns the part's length.
 #[inline]
 pub fn recv_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
     let mut sink = Sink::Message(message);
-    match receive(handle, &mut sink, flags) {
-        Ok(()) => Ok(sink.len()),
-        Err(error) => {
-            sink.clear();
-            Err(error)
-        }
-    }
+    receive(handle, &mut sink, flags)?;
+    Ok(sink.len())
 }
 
 #[inline]
@@ -209,6 +205,7 @@ fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
             return Ok(());
         }
         open.found_nothing();
+        sink.clear();
         return Err(Error::AGAIN);
     }
     open.found_something();

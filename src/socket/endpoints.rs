@@ -18,7 +18,7 @@ use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
 use crate::transport::tls::{ClientTls, ServerTls};
-use crate::transport::{Listener, SocketSettings, ipc, tcp, tls};
+use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp, tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -52,20 +52,17 @@ impl Endpoints {
         self.0.retain(|entry| !matches!(entry.what, What::Remote { id, .. } if id == number));
     }
 
-    fn has_connected(&self, key: &[u8]) -> bool {
-        self.0.iter().any(|entry| {
-            entry.key == key
-                && match entry.what {
-                    What::Remote { connecting, .. } => connecting,
-                    What::InprocConnected(_) => true,
-                    What::InprocBound => false,
-                }
-        })
+    fn has_remote(&self, key: &[u8]) -> bool {
+        self.0.iter().any(|entry| matches!(entry.what, What::Remote { .. }) && entry.key == key)
     }
 
+    /// Everything under this text; of an inproc name that is bound and connected to, the binding.
     fn take(&mut self, key: &[u8]) -> Vec<What> {
-        let (taken, kept) =
-            std::mem::take(&mut self.0).into_iter().partition(|entry: &Entry| entry.key == key);
+        let bound = |entry: &Entry| entry.key == key && matches!(entry.what, What::InprocBound);
+        let only_bound = self.0.iter().any(bound);
+        let (taken, kept) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|entry: &Entry| entry.key == key && (bound(entry) || !only_bound));
         self.0 = kept;
         let taken: Vec<Entry> = taken;
         taken.into_iter().map(|entry| entry.what).collect()
@@ -90,11 +87,13 @@ impl Open {
         let options = Arc::new(self.options.clone());
         let listener = match listen(transport, address, &options) {
             Ok(listener) => listener,
-            Err(error) => {
-                if !matches!(error, Error::INVAL | Error::PROTONOSUPPORT | Error::NAMETOOLONG) {
-                    let value = error.raw() as u64;
-                    self.event(ZMQ_EVENT_BIND_FAILED, value, address.to_vec());
+            Err(ListenError { error, fd }) => {
+                if let Some(fd) = fd {
+                    // What is not bound has an address with ipc only.
+                    let local = if transport == Transport::Ipc { uri } else { b"" };
+                    self.event(ZMQ_EVENT_CLOSED, fd as u64, local.to_vec());
                 }
+                self.event(ZMQ_EVENT_BIND_FAILED, error.raw() as u64, address.to_vec());
                 return Err(error);
             }
         };
@@ -120,11 +119,7 @@ impl Open {
         let (transport, address) = endpoint::split(uri)?;
         let socket_type = self.options.socket_type;
         transport.compatible(socket_type, Role::Connect)?;
-        let one_connection = matches!(socket_type, ZMQ_DEALER | ZMQ_SUB | ZMQ_PUB | ZMQ_REQ);
         if transport == Transport::Inproc {
-            if one_connection && self.endpoints.has_connected(uri) {
-                return Ok(());
-            }
             self.check_connect_routing_id()?;
             let (mut pipe, end) = self.context.inproc.connect(address, self.inproc_side())?;
             self.give_routing_id(&mut pipe);
@@ -134,6 +129,12 @@ impl Open {
             self.last_endpoint = uri.to_vec();
             return Ok(());
         }
+        // To these types a second connection to the same peer is of no use, nor one to themselves.
+        let one_connection = matches!(socket_type, ZMQ_DEALER | ZMQ_SUB | ZMQ_PUB | ZMQ_REQ);
+        if one_connection && self.endpoints.has_remote(uri) {
+            return Ok(());
+        }
+        let home = self.context.choose_io_thread(self.options.affinity)?;
         let mut endpoint = uri.to_vec();
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
@@ -153,10 +154,6 @@ impl Open {
             }
             _ => return Err(Error::PROTONOSUPPORT),
         };
-        let home = self.context.choose_io_thread(self.options.affinity)?;
-        if one_connection && self.endpoints.has_connected(uri) {
-            return Ok(());
-        }
         self.check_connect_routing_id()?;
         let options = Arc::new(self.options.clone());
         let id = next_id();
@@ -283,16 +280,20 @@ impl Open {
     }
 }
 
-fn listen(transport: Transport, address: &[u8], options: &Options) -> Result<Listener> {
+fn listen(
+    transport: Transport,
+    address: &[u8],
+    options: &Options,
+) -> Result<Listener, ListenError> {
     let settings = SocketSettings::from(options);
     let adopted = (options.use_fd != -1).then_some(options.use_fd);
     match (transport, adopted) {
-        (Transport::Tcp, Some(fd)) => tcp::adopt(fd, &settings).map(Listener::Tcp),
+        (Transport::Tcp, Some(fd)) => Ok(Listener::Tcp(tcp::adopt(fd, &settings)?)),
         (Transport::Tls | Transport::Ws | Transport::Wss, Some(fd)) => {
-            over_tcp(transport, String::new(), options, || tcp::adopt(fd, &settings))
+            over_tcp(transport, String::new(), options, || Ok(tcp::adopt(fd, &settings)?))
         }
         (Transport::Ipc, Some(fd)) => {
-            ipc::adopt(fd, &IpcAddress::parse(address)?).map(Listener::Ipc)
+            Ok(Listener::Ipc(ipc::adopt(fd, &IpcAddress::parse(address)?)?))
         }
         _ => match BindEndpoint::parse(transport, address)? {
             BindEndpoint::Tcp(bind) => {
@@ -310,7 +311,7 @@ fn listen(transport: Transport, address: &[u8], options: &Options) -> Result<Lis
                 })
             }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
-            _ => Err(Error::PROTONOSUPPORT),
+            _ => Err(Error::PROTONOSUPPORT.into()),
         },
     }
 }
@@ -320,8 +321,8 @@ fn over_tcp(
     transport: Transport,
     path: String,
     options: &Options,
-    listen: impl FnOnce() -> Result<tcp::Listener>,
-) -> Result<Listener> {
+    listen: impl FnOnce() -> Result<tcp::Listener, ListenError>,
+) -> Result<Listener, ListenError> {
     let tls = match transport {
         Transport::Tls | Transport::Wss => Some(Arc::new(ServerTls::new(options)?)),
         _ => None,

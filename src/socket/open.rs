@@ -114,7 +114,7 @@ impl Open {
             match mail {
                 Mail::Readable(pipe) => self.activate_read(pipe),
                 Mail::Writable(pipe) => {
-                    if self.pipes.get(pipe).is_some() {
+                    if self.is_in_use(pipe) {
                         self.pattern.write_activated(&mut self.pipes, pipe);
                     }
                 }
@@ -125,7 +125,7 @@ impl Open {
                     self.attach(*pipe, Behind::Inproc(end));
                 }
                 Mail::Connected { pipe, routing_id, again } => {
-                    if self.pipes.get(pipe).is_some() {
+                    if self.is_in_use(pipe) {
                         if again {
                             self.pattern.hiccuped(&mut self.pipes, pipe);
                         }
@@ -141,10 +141,19 @@ impl Open {
         self.sweep();
     }
 
-    fn activate_read(&mut self, pipe: PipeId) {
-        if self.pipes.get(pipe).is_some() {
-            self.pattern.read_activated(&mut self.pipes, pipe);
+    fn activate_read(&mut self, id: PipeId) {
+        if self.is_in_use(id) {
+            self.pattern.read_activated(&mut self.pipes, id);
+        } else if let Some(pipe) = self.pipes.get_mut(id)
+            && (pipe.check_read() == Readiness::Ended || pipe.write_ended())
+        {
+            self.pipes.ended.push(id);
         }
+    }
+
+    /// Whether the socket type knows the pipe.
+    fn is_in_use(&self, id: PipeId) -> bool {
+        self.pipes.get(id).is_some_and(|pipe| !pipe.given_up)
     }
 
     /// Adds a pipe to the socket.
@@ -226,6 +235,8 @@ impl Open {
             };
             if let Some(pipe) = self.pipes.get_mut(id) {
                 pipe.set_limits(limits.0, limits.1);
+            }
+            if self.is_in_use(id) {
                 self.pattern.write_activated(&mut self.pipes, id);
             }
         }
@@ -237,7 +248,7 @@ impl Open {
         let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
-        if receives && pipe.check_read() == Readiness::Ready {
+        if receives && !pipe.given_up && pipe.check_read() == Readiness::Ready {
             self.pattern.write_activated(&mut self.pipes, id);
             self.pattern.read_activated(&mut self.pipes, id);
         } else {
@@ -267,9 +278,30 @@ impl Open {
 
     #[cold]
     fn sweep_slow(&mut self) {
-        while let Some(id) = self.pipes.ended.pop().or_else(|| self.pipes.closing.pop()) {
-            self.detach(id);
+        loop {
+            if let Some(id) = self.pipes.ended.pop() {
+                self.detach(id);
+            } else if let Some(id) = self.pipes.closing.pop() {
+                self.give_up(id);
+            } else {
+                return;
+            }
         }
+    }
+
+    /// The socket type wants no more of a pipe. A ZMTP connection stays open all the same, unheard,
+    /// until its peer goes: closed it would only come again.
+    fn give_up(&mut self, id: PipeId) {
+        if self.options.raw_socket || !matches!(self.behind.get(&id), Some(Behind::Network(..))) {
+            self.detach(id);
+            return;
+        }
+        self.pattern.detach(&mut self.pipes, id);
+        if let Some(pipe) = self.pipes.get_mut(id) {
+            pipe.given_up = true;
+        }
+        // Go to sleep, so that the end of the pipe is told.
+        self.activate_read(id);
     }
 
     /// Reports the lengths of all queues to the monitor. EINVAL when it has not asked for that,

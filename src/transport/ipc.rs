@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listener::{Accept, accept_with};
+use super::listener::{Accept, ListenError, accept_with, listening};
 use super::{Kind, SocketSettings, Stream, sys};
 use crate::endpoint::{IpcAddress, IpcBind};
 use crate::errno::{Error, Result};
@@ -66,7 +66,7 @@ pub struct Listener {
 /// # Errors
 /// ADDRINUSE for a name outside the file system, and those of bind(2) and mkdtemp(3): NOENT,
 /// ACCES, ...; NAMETOOLONG when the directory for temporary files has too long a name.
-pub fn listen(bind: &IpcBind, settings: &SocketSettings) -> Result<Listener> {
+pub fn listen(bind: &IpcBind, settings: &SocketSettings) -> Result<Listener, ListenError> {
     match bind {
         IpcBind::At(address) => Ok(Listener {
             socket: bound(address, settings)?,
@@ -156,16 +156,18 @@ pub(super) fn endpoint_text(addr: &SockAddr) -> Vec<u8> {
 }
 
 /// A socket that listens on `address`.
-fn bound(address: &IpcAddress, settings: &SocketSettings) -> Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+fn bound(address: &IpcAddress, settings: &SocketSettings) -> Result<Socket, ListenError> {
     let socket_address = socket_address(address)?;
     if let IpcAddress::Path(path) = address {
         // Left behind by an earlier run, or in use: the newcomer gets it either way.
         let _ = fs::remove_file(path);
     }
-    socket.bind(&socket_address)?;
-    socket.listen(settings.backlog)?;
-    Ok(socket)
+    let socket =
+        Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(Error::from)?;
+    listening(socket, |socket| {
+        socket.bind(&socket_address)?;
+        Ok(socket.listen(settings.backlog)?)
+    })
 }
 
 fn socket_address(address: &IpcAddress) -> Result<SockAddr> {
@@ -263,7 +265,7 @@ mod tests {
 
     fn listening(text: &str) -> Result<Listener> {
         match parse_bind(format!("ipc://{text}").as_bytes()) {
-            Ok(BindEndpoint::Ipc(bind)) => listen(&bind, &SocketSettings::default()),
+            Ok(BindEndpoint::Ipc(bind)) => Ok(listen(&bind, &SocketSettings::default())?),
             other => panic!("{other:?}"),
         }
     }
@@ -364,7 +366,9 @@ mod tests {
     fn failures() {
         let settings = SocketSettings::default();
         let nowhere = address(Path::new("/nonexistent/socket"));
-        assert_eq!(listen(&IpcBind::At(nowhere.clone()), &settings).unwrap_err(), Error::NOENT);
+        let refused = listen(&IpcBind::At(nowhere.clone()), &settings).unwrap_err();
+        assert_eq!(refused.error, Error::NOENT);
+        assert!(refused.fd.is_some());
         assert_eq!(connect(&nowhere).unwrap_err(), Error::NOENT);
     }
 

@@ -7,6 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use socket2::Socket;
+
 use super::{Stream, ipc, sys, tcp, tls};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
@@ -19,6 +21,26 @@ pub enum Listener {
     /// The same with TLS between.
     Tls(tls::Listener),
     Ipc(ipc::Listener),
+}
+
+/// Why there is no listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenError {
+    pub error: Error,
+    /// The descriptor that was opened, if it came to that. It is closed again.
+    pub fd: Option<RawFd>,
+}
+
+impl From<Error> for ListenError {
+    fn from(error: Error) -> ListenError {
+        ListenError { error, fd: None }
+    }
+}
+
+impl From<ListenError> for Error {
+    fn from(refused: ListenError) -> Error {
+        refused.error
+    }
 }
 
 /// A connection just accepted, its options applied.
@@ -106,6 +128,17 @@ impl AsRawFd for Listener {
             Listener::Tls(listener) => listener.as_raw_fd(),
             Listener::Ipc(listener) => listener.as_raw_fd(),
         }
+    }
+}
+
+/// Makes the socket listen, with `prepare`.
+pub(super) fn listening(
+    socket: Socket,
+    prepare: impl FnOnce(&Socket) -> Result<()>,
+) -> Result<Socket, ListenError> {
+    match prepare(&socket) {
+        Ok(()) => Ok(socket),
+        Err(error) => Err(ListenError { error, fd: Some(socket.as_raw_fd()) }),
     }
 }
 

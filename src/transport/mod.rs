@@ -24,7 +24,7 @@ mod sys;
 pub mod tcp;
 pub mod tls;
 
-pub use listener::{Accept, Accepted, Listener};
+pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};
 pub use settings::{Keepalive, SocketSettings};
 pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use socket2::{Domain, Socket};
 
 use super::host::{self, Dns};
-use super::listener::{Accept, accept_with};
+use super::listener::{Accept, ListenError, accept_with, listening};
 use super::{Kind, SocketSettings, Stream, sockopt, sys};
 use crate::endpoint::{Host, Transport};
 use crate::errno::{Error, Result};
@@ -33,7 +33,7 @@ pub struct Listener {
 ///
 /// # Errors
 /// NODEV for an unknown host, INVAL for an unknown zone, and those of [`listen_on`].
-pub fn listen(host: &Host, port: u16, settings: &SocketSettings) -> Result<Listener> {
+pub fn listen(host: &Host, port: u16, settings: &SocketSettings) -> Result<Listener, ListenError> {
     listen_on(host::resolve_local(host, port, settings.ipv6, Dns::Allowed)?, settings)
 }
 
@@ -42,13 +42,14 @@ pub fn listen(host: &Host, port: u16, settings: &SocketSettings) -> Result<Liste
 /// # Errors
 /// Those of bind(2) and listen(2): ADDRINUSE, ADDRNOTAVAIL, ACCES, ...; PERM for a priority that
 /// takes a privilege, NODEV for an unknown device to bind to.
-pub fn listen_on(addr: SocketAddr, settings: &SocketSettings) -> Result<Listener> {
-    let socket = sockopt::open_tcp(&addr, settings)?;
-    // So that a port whose old connections linger in TIME_WAIT can be had again.
-    socket.set_reuse_address(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(settings.backlog)?;
-    Listener::new(socket, settings)
+pub fn listen_on(addr: SocketAddr, settings: &SocketSettings) -> Result<Listener, ListenError> {
+    let socket = listening(sockopt::open_tcp(&addr, settings)?, |socket| {
+        // So that a port whose old connections linger in TIME_WAIT can be had again.
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        Ok(socket.listen(settings.backlog)?)
+    })?;
+    Ok(Listener::new(socket, settings)?)
 }
 
 /// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns.
@@ -116,41 +117,38 @@ impl AsRawFd for Listener {
     }
 }
 
-/// A connect on its way.
-#[derive(Debug)]
-pub struct Connecting {
-    pub stream: Stream,
-    /// Connected already. Otherwise wait for writability, then call [`connect_finish`].
-    pub done: bool,
+/// A stream to connect to `addr` with [`connect_stream`].
+///
+/// # Errors
+/// Those of socket(2) and of the options set before a connect.
+pub fn open(addr: SocketAddr, settings: &SocketSettings) -> Result<Stream> {
+    Ok(Stream::from_socket(sockopt::open_tcp(&addr, settings)?, Kind::Tcp))
 }
 
-/// Starts connecting to `addr`, from the address `source` if there is one.
+/// Starts connecting to `addr`, from the address `source` if there is one. True: connected
+/// already. Otherwise wait for writability, then call [`connect_finish`].
 ///
 /// # Errors
 /// Those of bind(2) and connect(2). Each of them is a failed attempt that may be repeated after
 /// the reconnect interval.
-pub fn connect_start(
+pub fn connect_stream(
+    stream: &Stream,
     addr: SocketAddr,
     source: Option<SocketAddr>,
     settings: &SocketSettings,
-) -> Result<Connecting> {
-    let socket = sockopt::open_tcp(&addr, settings)?;
+) -> Result<bool> {
+    let socket = stream.socket();
     if let Some(source) = source {
         // One source port may serve connections to several peers.
         socket.set_reuse_address(true)?;
         socket.bind(&source.into())?;
     }
-    let done = match socket.connect(&addr.into()).map_err(Error::from) {
-        Ok(()) => true,
+    match socket.connect(&addr.into()).map_err(Error::from) {
+        Ok(()) => sockopt::tune_tcp(socket, settings).map(|()| true),
         // After a signal the connect goes on without the caller, as connect(2) says.
-        Err(Error::INPROGRESS | Error::INTR) => false,
-        Err(error) => return Err(error),
-    };
-    let stream = Stream::from_socket(socket, Kind::Tcp);
-    if done {
-        sockopt::tune_tcp(stream.socket(), settings)?;
+        Err(Error::INPROGRESS | Error::INTR) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(Connecting { stream, done })
 }
 
 /// Finishes a connect whose stream became writable.
@@ -193,8 +191,8 @@ mod tests {
     }
 
     fn connected(addr: SocketAddr, settings: &SocketSettings) -> Stream {
-        let Connecting { stream, done } = connect_start(addr, None, settings).unwrap();
-        if !done {
+        let stream = open(addr, settings).unwrap();
+        if !connect_stream(&stream, addr, None, settings).unwrap() {
             wait(stream.fd(), libc::POLLOUT);
             connect_finish(&stream, settings).unwrap();
         }
@@ -282,14 +280,14 @@ mod tests {
         let listener = listen(&Host::Any, 0, &settings).unwrap();
         let port = listener.local_addr().port();
         assert_eq!(listener.endpoint(), format!("tcp://0.0.0.0:{port}").as_bytes());
-        assert_eq!(listen(&Host::Any, port, &settings).unwrap_err(), Error::ADDRINUSE);
+        assert_eq!(listen(&Host::Any, port, &settings).unwrap_err().error, Error::ADDRINUSE);
         assert_eq!(
-            listen(&Host::V4([192, 0, 2, 1].into()), 0, &settings).unwrap_err(),
+            listen(&Host::V4([192, 0, 2, 1].into()), 0, &settings).unwrap_err().error,
             Error::ADDRNOTAVAIL
         );
-        assert_eq!(listen(&name("no name"), 0, &settings).unwrap_err(), Error::NODEV);
+        assert_eq!(listen(&name("no name"), 0, &settings).unwrap_err().error, Error::NODEV);
         assert_eq!(
-            listen(&Host::V6 { addr: 1.into(), zone: None }, 0, &settings).unwrap_err(),
+            listen(&Host::V6 { addr: 1.into(), zone: None }, 0, &settings).unwrap_err().error,
             Error::NODEV
         );
 
@@ -321,13 +319,10 @@ mod tests {
         let listener = listen(&name("lo"), 0, &settings).unwrap();
         let addr = listener.local_addr();
         drop(listener);
-        let result =
-            connect_start(addr, None, &settings).and_then(|Connecting { stream, done }| {
-                assert!(!done);
-                wait(stream.fd(), libc::POLLOUT);
-                connect_finish(&stream, &settings)
-            });
-        assert_eq!(result, Err(Error::CONNREFUSED));
+        let stream = open(addr, &settings).unwrap();
+        assert_eq!(connect_stream(&stream, addr, None, &settings), Ok(false));
+        wait(stream.fd(), libc::POLLOUT);
+        assert_eq!(connect_finish(&stream, &settings), Err(Error::CONNREFUSED));
     }
 
     #[test]
@@ -336,14 +331,15 @@ mod tests {
         let listener = listen(&LOOPBACK, 0, &settings).unwrap();
         let addr = listener.local_addr();
         let source = "127.0.0.2:0".parse::<SocketAddr>().unwrap();
-        let connecting = connect_start(addr, Some(source), &settings).unwrap();
+        let stream = open(addr, &settings).unwrap();
+        connect_stream(&stream, addr, Some(source), &settings).unwrap();
         let Accepted { peer, .. } = accepted(&listener);
         assert_eq!(peer.unwrap().ip(), source.ip());
-        drop(connecting);
 
         let foreign = "192.0.2.1:0".parse().unwrap();
-        let error = connect_start(addr, Some(foreign), &settings).unwrap_err();
-        assert_eq!(error, Error::ADDRNOTAVAIL);
+        let stream = open(addr, &settings).unwrap();
+        let result = connect_stream(&stream, addr, Some(foreign), &settings);
+        assert_eq!(result, Err(Error::ADDRNOTAVAIL));
     }
 
     #[test]
@@ -352,7 +348,8 @@ mod tests {
         let listener = listen(&LOOPBACK, 0, &settings).unwrap();
         let addr = listener.local_addr();
         drop(listener);
-        let Connecting { stream, .. } = connect_start(addr, Some(addr), &settings).unwrap();
+        let stream = open(addr, &settings).unwrap();
+        connect_stream(&stream, addr, Some(addr), &settings).unwrap();
         wait(stream.fd(), libc::POLLOUT);
         connect_finish(&stream, &settings).unwrap();
         assert!(stream.is_connected_to_itself());

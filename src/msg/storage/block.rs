@@ -7,6 +7,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use super::FreeFn;
+use super::pool::{self, Class};
 use crate::errno::{Error, Result};
 
 /// The head of a heap message's allocation, with the content behind it; or all there is of an
@@ -39,6 +40,20 @@ impl Block {
         Ok(block)
     }
 
+    /// A block with at least `size` bytes of content, not written yet, and the class it belongs to.
+    #[inline]
+    pub(super) fn allocate_kept(size: usize) -> Result<(NonNull<Block>, Class)> {
+        let (class, total) = pool::class_of(Block::total(size)?);
+        if class == pool::NOT_KEPT {
+            return Ok((Block::allocate(size)?, class));
+        }
+        // Nothing looks into the head of a block of a class before it is shared.
+        match pool::take(class) {
+            Some(block) => Ok((block, class)),
+            None => Ok((Block::allocate(total - size_of::<Block>())?, class)),
+        }
+    }
+
     /// Changes the content of a block that nobody shares to `size` bytes; on failure it stays as it
     /// was.
     ///
@@ -54,11 +69,15 @@ impl Block {
     /// Whether a heap message's block has room for `size` bytes and is not much too large.
     ///
     /// # Safety
-    /// `block` is a live heap message's.
+    /// `block` is a live heap message's, of this class.
     #[inline]
-    pub(super) unsafe fn fits(block: NonNull<Block>, size: usize) -> bool {
-        // SAFETY: blocks come from malloc.
-        let room = unsafe { libc::malloc_usable_size(block.as_ptr().cast()) };
+    pub(super) unsafe fn fits(block: NonNull<Block>, class: Class, size: usize) -> bool {
+        let room = if class == pool::NOT_KEPT {
+            // SAFETY: blocks come from malloc.
+            unsafe { libc::malloc_usable_size(block.as_ptr().cast()) }
+        } else {
+            pool::class_size(class)
+        };
         let needed = size + size_of::<Block>();
         room >= needed && room <= 2 * needed
     }
@@ -81,9 +100,10 @@ impl Block {
     /// back.
     ///
     /// # Safety
-    /// `block` is alive, `shared` is its message's flag, and the message does not use it again.
+    /// `block` is alive, `class` and `shared` are its message's, and the message does not use it
+    /// again.
     #[inline]
-    pub(super) unsafe fn release(block: NonNull<Block>, shared: bool) {
+    pub(super) unsafe fn release(block: NonNull<Block>, class: Class, shared: bool) {
         if shared {
             // SAFETY: the block is alive as long as the caller's reference is counted.
             let references = unsafe { &block.as_ref().references };
@@ -94,6 +114,13 @@ impl Block {
                 }
                 fence(Ordering::Acquire);
             }
+        }
+        if class != pool::NOT_KEPT {
+            if !pool::give_back(block, class) {
+                // SAFETY: nobody else has a reference; blocks come from malloc.
+                unsafe { libc::free(block.as_ptr().cast()) };
+            }
+            return;
         }
         // SAFETY: nobody else has a reference; blocks come from malloc; the buffer is given back
         // here only, once.

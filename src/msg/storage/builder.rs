@@ -57,7 +57,7 @@ impl MsgBuilder {
         let filled = self.msg.len() + n;
         debug_assert!(filled <= self.capacity.min(self.total));
         if self.msg.kind == INLINE {
-            self.msg.inline_len = filled as u8;
+            self.msg.len_or_class = filled as u8;
         } else {
             self.msg.body.outside.len = filled;
         }
@@ -105,7 +105,7 @@ impl MsgBuilder {
         let count = count.min(filled);
         if self.msg.kind == INLINE {
             self.filled_mut().copy_within(count.., 0);
-            self.msg.inline_len = (filled - count) as u8;
+            self.msg.len_or_class = (filled - count) as u8;
         } else {
             // SAFETY: a heap message, of which at least `count` bytes are written.
             unsafe {

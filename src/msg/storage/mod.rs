@@ -6,7 +6,7 @@
 //! ```text
 //!  0  metadata
 //!  8  inline: content, 33 bytes      otherwise: pointer to the content, length, block
-//! 41  inline: length
+//! 41  inline: length                    otherwise: class of the block (see pool)
 //! 42  kind; 0 when closed
 //! 43  flags
 //! 44  routing id
@@ -25,6 +25,7 @@
 mod block;
 mod builder;
 mod group;
+mod pool;
 
 use std::ffi::{c_char, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit, size_of};
@@ -35,6 +36,7 @@ use std::{fmt, slice};
 
 use self::block::{Block, assume_written};
 use self::group::Group;
+use self::pool::Class;
 use super::Metadata;
 use crate::errno::{Error, Result};
 
@@ -54,7 +56,8 @@ pub struct Msg {
     body: Body,
     /// The last byte of inline content.
     inline_tail: MaybeUninit<u8>,
-    inline_len: u8,
+    /// Inline: the length of the content. Heap: the class of the block.
+    len_or_class: u8,
     kind: u8,
     flags: u8,
     routing_id: u32,
@@ -95,7 +98,8 @@ const SHARED: u8 = 128;
 const _: () = {
     assert!(size_of::<Msg>() == 64 && align_of::<Msg>() == 8);
     assert!(
-        std::mem::offset_of!(Msg, inline_len) == std::mem::offset_of!(Msg, body) + INLINE_CAPACITY
+        std::mem::offset_of!(Msg, len_or_class)
+            == std::mem::offset_of!(Msg, body) + INLINE_CAPACITY
     );
     assert!(std::mem::offset_of!(Msg, kind) == 42 && std::mem::offset_of!(Msg, flags) == 43);
     assert!(std::mem::offset_of!(Msg, routing_id) == 44 && std::mem::offset_of!(Msg, group) == 48);
@@ -123,14 +127,14 @@ impl Msg {
             let mut msg = Msg::new();
             // SAFETY: the inline content has room for INLINE_CAPACITY bytes.
             unsafe { msg.inline_mut_ptr().write_bytes(0, INLINE_CAPACITY) };
-            msg.inline_len = size as u8;
+            msg.len_or_class = size as u8;
             return Ok(msg);
         }
-        let block = Block::allocate(size)?;
+        let (block, class) = Block::allocate_kept(size)?;
         let data = Block::content(block);
         // SAFETY: the block has `size` bytes of content.
         unsafe { assume_written(data, size) };
-        Ok(Msg::with_outside(HEAP, data, size, block))
+        Ok(Msg::on_heap(data, size, block, class))
     }
 
     /// A message with a copy of `bytes`. Fails with ENOMEM.
@@ -141,14 +145,14 @@ impl Msg {
             let mut msg = Msg::new();
             // SAFETY: `len` bytes fit; a new message does not overlap with what the caller has.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), msg.inline_mut_ptr(), len) };
-            msg.inline_len = len as u8;
+            msg.len_or_class = len as u8;
             return Ok(msg);
         }
-        let block = Block::allocate(len)?;
+        let (block, class) = Block::allocate_kept(len)?;
         let data = Block::content(block);
         // SAFETY: the new block has `len` bytes of content.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data, len) };
-        Ok(Msg::with_outside(HEAP, data, len, block))
+        Ok(Msg::on_heap(data, len, block, class))
     }
 
     /// Makes this an empty message, whatever it was.
@@ -158,7 +162,7 @@ impl Msg {
             self.release();
         }
         self.clear_header(0);
-        self.inline_len = 0;
+        self.len_or_class = 0;
         self.kind = INLINE;
     }
 
@@ -176,7 +180,8 @@ impl Msg {
         if !self.reuse_for(len, metadata) {
             self.reset();
             if len > INLINE_CAPACITY {
-                let block = Block::allocate(len)?;
+                let (block, class) = Block::allocate_kept(len)?;
+                self.len_or_class = class;
                 self.body.outside = Outside { data: Block::content(block), len, block };
                 self.kind = HEAP;
             }
@@ -184,7 +189,7 @@ impl Msg {
         }
         self.flags = if more { MORE } else { 0 };
         let to = if len <= INLINE_CAPACITY {
-            self.inline_len = len as u8;
+            self.len_or_class = len as u8;
             self.inline_mut_ptr()
         } else {
             // SAFETY: a heap message by now, whose block has room for `len` bytes; its content may
@@ -216,7 +221,7 @@ impl Msg {
             INLINE => len <= INLINE_CAPACITY,
             // SAFETY: a valid heap message has a block, which nobody shares.
             HEAP if self.flags & SHARED == 0 && len > INLINE_CAPACITY => unsafe {
-                Block::fits(self.body.outside.block, len)
+                Block::fits(self.body.outside.block, self.len_or_class, len)
             },
             _ => false,
         }
@@ -274,12 +279,18 @@ impl Msg {
             metadata: MaybeUninit::new(None),
             body,
             inline_tail: MaybeUninit::uninit(),
-            inline_len: 0,
+            len_or_class: 0,
             kind,
             flags: 0,
             routing_id: 0,
             group: Group::EMPTY,
         }
+    }
+
+    const fn on_heap(data: *mut u8, len: usize, block: NonNull<Block>, class: Class) -> Msg {
+        let mut msg = Msg::with_outside(HEAP, data, len, block);
+        msg.len_or_class = class;
+        msg
     }
 
     const fn with_outside(kind: u8, data: *mut u8, len: usize, block: NonNull<Block>) -> Msg {
@@ -374,8 +385,8 @@ impl Msg {
     #[inline]
     pub fn data(&self) -> &[u8] {
         if self.kind == INLINE {
-            // SAFETY: constructors write inline_len bytes; MsgBuilder counts what is written.
-            return unsafe { slice::from_raw_parts(self.inline_ptr(), self.inline_len.into()) };
+            // SAFETY: constructors write that many bytes; MsgBuilder counts what is written.
+            return unsafe { slice::from_raw_parts(self.inline_ptr(), self.len_or_class.into()) };
         }
         match self.outside() {
             // A null pointer goes with the length 0 only, but is no slice.
@@ -403,7 +414,7 @@ impl Msg {
     #[inline]
     pub fn len(&self) -> usize {
         if self.kind == INLINE {
-            return self.inline_len.into();
+            return self.len_or_class.into();
         }
         self.outside().map_or(0, |outside| outside.len)
     }
@@ -545,7 +556,7 @@ impl Msg {
         self.kind = 0;
         if let Some(block) = block {
             // SAFETY: this message's reference is given up here and nowhere else.
-            unsafe { Block::release(block, self.flags & SHARED != 0) };
+            unsafe { Block::release(block, self.len_or_class, self.flags & SHARED != 0) };
         }
     }
 }

@@ -5,7 +5,9 @@
 //! what a socket has queued for a stream connection already is what goes over the wire. A frame
 //! lies in one piece within one chunk. Bodies that should not be copied, and the metadata of
 //! the connection that later frames came from, travel beside the bytes as [`External`]s, tied
-//! to a position in the rope.
+//! to a position in the rope. In a rope that stays in the process the message itself can take the
+//! place of its body instead ([`append_owned`](Writer::append_owned)): no queue beside the rope,
+//! no lock.
 //!
 //! Invariants:
 //! - One [`Writer`] and one [`Reader`] exist for a rope; each is used by one thread at a time.
@@ -15,6 +17,8 @@
 //!   commits looks at the flag afterwards, and whoever clears it must wake the reader. So either
 //!   the reader sees the message or the writer sees the sleeper.
 //! - *Waiting for credit* is the same hand-over in the other direction.
+//! - An *owned* message lies in the rope from its append until the reader takes it; whoever drops
+//!   frames that were not taken (rollback, a reader that leaves, the rope itself) drops it.
 //! - [`rewind`] needs both ends at once; whoever holds both may start the chunk over.
 
 mod reader;
@@ -24,7 +28,9 @@ pub use reader::{Frame, Reader};
 pub use sender::Sender;
 
 use super::chunk::{Chunk, ChunkPtr};
-use super::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, CacheLine, Mutex, Ordering, fence};
+use super::sync::{
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, CacheLine, Mutex, Ordering, fence,
+};
 use crate::errno::Result;
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
@@ -49,6 +55,11 @@ pub const COMMAND: u8 = 4;
 /// Frame flag that never leaves the process: the frame was dealt with, the reader passes over it.
 pub const SKIP: u8 = 0x80;
 
+/// Frame flag that never leaves the process: what follows is the message itself, in memory.
+const OWNED: u8 = 0x40;
+/// A frame with an owned message in bytes.
+const OWNED_FRAME: usize = 2 + size_of::<Msg>();
+
 /// The longest frame header in bytes.
 pub const HEADER_MAX: usize = 9;
 
@@ -64,11 +75,14 @@ pub enum External {
 struct Shared {
     written: CacheLine<Written>,
     read: CacheLine<Read>,
+    flags: CacheLine<Flags>,
     externals: Mutex<VecDeque<(u64, External)>>,
     /// A chunk the reader is done with, for the writer to use again.
     spare: AtomicPtr<Chunk>,
-    /// The chunk a dropped reader was in.
+    /// The chunk a dropped reader was in, where in it, and how many bytes came before.
     left: AtomicPtr<Chunk>,
+    left_offset: AtomicUsize,
+    left_position: AtomicU64,
 }
 
 /// Stored by the writer.
@@ -82,8 +96,6 @@ struct Written {
     externals: AtomicU64,
     /// Committed bytes since the start, external bodies included.
     volume: AtomicU64,
-    closed: AtomicBool,
-    waiting_for_credit: AtomicBool,
 }
 
 /// Stored by the reader.
@@ -91,12 +103,35 @@ struct Written {
 struct Read {
     /// Messages taken since the start.
     messages: AtomicU64,
+}
+
+/// What both ends look at often and which seldom changes: on the lines above each look would have
+/// to fetch what the other end has just stored.
+#[derive(Default)]
+struct Flags {
+    /// By the writer.
+    closed: AtomicBool,
+    waiting_for_credit: AtomicBool,
+    /// There have been owned messages.
+    owned: AtomicBool,
+    /// By the reader.
     asleep: AtomicBool,
     gone: AtomicBool,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        if self.flags.owned.load(Ordering::Acquire)
+            && let Some(chunk) = ChunkPtr::from_raw(self.left.load(Ordering::Acquire))
+        {
+            let at = Place {
+                chunk,
+                offset: self.left_offset.load(Ordering::Acquire),
+                position: self.left_position.load(Ordering::Acquire),
+            };
+            // SAFETY: both ends are gone, and the reader took nothing from here on.
+            unsafe { at.drop_owned(self.written.position.load(Ordering::Acquire)) };
+        }
         for first in [&self.spare, &self.left] {
             let mut next = ChunkPtr::from_raw(first.load(Ordering::Acquire));
             while let Some(chunk) = next {
@@ -114,9 +149,12 @@ pub fn rope() -> Result<(Writer, Reader)> {
     let shared = Arc::new(Shared {
         written: CacheLine::default(),
         read: CacheLine::default(),
+        flags: CacheLine::default(),
         externals: Mutex::new(VecDeque::new()),
         spare: AtomicPtr::new(std::ptr::null_mut()),
         left: AtomicPtr::new(std::ptr::null_mut()),
+        left_offset: AtomicUsize::new(0),
+        left_position: AtomicU64::new(0),
     });
     let start = Mark { chunk: first, offset: 0, position: 0, messages: 0, bodies: 0 };
     let writer = Writer {
@@ -124,6 +162,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         end: start,
         capacity: 0,
         raw_end: 0,
+        owned: false,
         begun: None,
         staged: Vec::new(),
         consumed: 0,
@@ -151,6 +190,72 @@ impl Mark {
     }
 }
 
+/// A place where a frame begins.
+struct Place {
+    chunk: ChunkPtr,
+    offset: usize,
+    position: u64,
+}
+
+impl Place {
+    /// Drops the owned messages of the frames from here to the position `end`.
+    ///
+    /// # Safety
+    /// The frames there were appended whole, and nobody else takes them now or later.
+    unsafe fn drop_owned(mut self, end: u64) {
+        while self.position < end {
+            if self.chunk.sealed() == self.offset {
+                let Some(next) = self.chunk.next() else { return };
+                self.chunk = next;
+                self.offset = 0;
+                continue;
+            }
+            // SAFETY: the caller's promise.
+            let (flags, length) = unsafe { frame_at(self.chunk, self.offset) };
+            if flags & OWNED != 0 {
+                // SAFETY: as above; the message is not looked at again.
+                drop(unsafe { owned_at(self.chunk, self.offset) });
+            }
+            self.offset += length;
+            self.position += length as u64;
+        }
+    }
+}
+
+/// Flags and whole length of the frame that begins at `offset`, an external body not counted.
+///
+/// # Safety
+/// A frame without an external body begins there, and the caller may read it.
+unsafe fn frame_at(chunk: ChunkPtr, offset: usize) -> (u8, usize) {
+    // SAFETY: every frame has two bytes at least.
+    let start = unsafe { chunk.bytes(offset, 2) };
+    if start[0] & LONG == 0 {
+        return (start[0], 2 + start[1] as usize);
+    }
+    // SAFETY: as the flag says.
+    (start[0], HEADER_MAX + long_length(unsafe { chunk.bytes(offset + 1, 8) }))
+}
+
+/// The message of the frame that begins at `offset`.
+///
+/// # Safety
+/// The frame is an owned one and the caller may read it. The message must be dropped or given away
+/// only once.
+unsafe fn owned_at(chunk: ChunkPtr, offset: usize) -> Msg {
+    // SAFETY: `append_owned` stored a whole message there.
+    unsafe {
+        let bytes = chunk.bytes(offset + 2, size_of::<Msg>());
+        std::ptr::read_unaligned(bytes.as_ptr().cast())
+    }
+}
+
+#[inline]
+fn long_length(bytes: &[u8]) -> usize {
+    let mut length = [0; 8];
+    length.copy_from_slice(bytes);
+    u64::from_be_bytes(length) as usize
+}
+
 /// The producing end.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -159,6 +264,8 @@ pub struct Writer {
     capacity: usize,
     /// The end of received bytes not yet recognised as frames, in `end.chunk`.
     raw_end: usize,
+    /// There have been owned messages.
+    owned: bool,
     /// Where the message that is not complete yet begins; `end` is what a commit publishes
     /// otherwise. Nothing is copied for messages of one part.
     begun: Option<Mark>,
@@ -210,6 +317,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Appends a frame whose body stays where it is, in a rope that no [`Sender`] reads.
+    pub fn append_owned(&mut self, flags: u8, body: Msg) -> Result<()> {
+        self.reserve(OWNED_FRAME)?;
+        if !self.owned {
+            self.owned = true;
+            self.shared.flags.owned.store(true, Ordering::Release);
+        }
+        self.begin_frame(flags);
+        // SAFETY: `reserve` made room.
+        let room = unsafe { self.end.chunk.spare(self.end.offset, OWNED_FRAME) };
+        put_header(room, flags | OWNED, size_of::<Msg>() as u64);
+        // SAFETY: the room behind the header has the size of a message.
+        unsafe { std::ptr::write_unaligned(room[2..].as_mut_ptr().cast(), body) };
+        self.frame_done(OWNED_FRAME, flags);
+        Ok(())
+    }
+
     /// Frames from here on carry this metadata.
     pub fn append_metadata(&mut self, metadata: Option<std::sync::Arc<Metadata>>) {
         self.staged.push((self.end.position, External::Metadata(metadata)));
@@ -220,15 +344,24 @@ impl Writer {
     #[inline]
     #[must_use]
     pub fn commit(&mut self) -> bool {
-        self.publish();
+        self.stage();
+        self.shared.written.position.swap(self.position(), Ordering::SeqCst);
+        #[cfg(loom)]
         fence(Ordering::SeqCst);
-        clear(&self.shared.read.asleep)
+        clear(&self.shared.flags.asleep)
     }
 
     /// Like [`commit`](Writer::commit) for a reader that never sleeps on the flag, because another
     /// protocol decides who reads (TX ownership, RX claim).
     #[inline]
     pub fn publish(&mut self) {
+        self.stage();
+        self.shared.written.position.store(self.position(), Ordering::Release);
+    }
+
+    /// Everything that is published with the position.
+    #[inline]
+    fn stage(&mut self) {
         if !self.staged.is_empty() {
             self.publish_externals();
         }
@@ -237,7 +370,6 @@ impl Writer {
         // reads the position first credits at most a few messages too early.
         written.messages.store(self.messages(), Ordering::Relaxed);
         written.volume.store(self.volume(), Ordering::Relaxed);
-        written.position.store(self.position(), Ordering::Release);
     }
 
     #[cold]
@@ -259,6 +391,11 @@ impl Writer {
     pub fn rollback(&mut self) {
         let boundary = self.begun.take().unwrap_or(self.end);
         let limit = boundary.position;
+        if self.owned {
+            let at = Place { chunk: boundary.chunk, offset: boundary.offset, position: limit };
+            // SAFETY: these frames were not committed, and are taken back now.
+            unsafe { at.drop_owned(self.end.position) };
+        }
         let mut next = boundary.chunk.next();
         if next.is_some() {
             boundary.chunk.reopen();
@@ -317,10 +454,10 @@ impl Writer {
 
     /// Asks to be told about credit. False: there is room after all.
     pub fn wait_for_credit(&mut self, limit: u64) -> bool {
-        self.shared.written.waiting_for_credit.store(true, Ordering::Relaxed);
+        self.shared.flags.waiting_for_credit.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.has_room(limit) {
-            self.shared.written.waiting_for_credit.store(false, Ordering::Relaxed);
+            self.shared.flags.waiting_for_credit.store(false, Ordering::Relaxed);
             return false;
         }
         true
@@ -332,13 +469,13 @@ impl Writer {
         self.rollback();
         // Whoever finds the rope closed must find every message, too.
         self.publish();
-        self.shared.written.closed.store(true, Ordering::Release);
+        self.shared.flags.closed.store(true, Ordering::Release);
         self.commit()
     }
 
     /// The reader was dropped: whatever is written goes nowhere.
     pub fn reader_gone(&self) -> bool {
-        self.shared.read.gone.load(Ordering::Acquire)
+        self.shared.flags.gone.load(Ordering::Acquire)
     }
 
     // Receiving: bytes arrive raw, and are recognised as frames one after the other.
@@ -498,7 +635,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
-        self.shared.written.closed.store(true, Ordering::Release);
+        self.shared.flags.closed.store(true, Ordering::Release);
     }
 }
 

@@ -3,16 +3,20 @@
 
 use super::super::chunk::ChunkPtr;
 use super::super::sync::{Arc, Ordering, fence};
-use super::{COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, SKIP, Shared, clear};
+use super::{
+    COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, OWNED, SKIP, Shared, clear,
+    long_length, owned_at,
+};
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 
 /// The frame at the head of a rope.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     pub flags: u8,
     pub body: &'a [u8],
-    /// The body is an [`External`] and can be taken as it is.
+    /// The body is a message that can be taken as it is.
     pub external: bool,
     /// The properties of the connection it came from.
     pub metadata: Option<&'a std::sync::Arc<Metadata>>,
@@ -28,6 +32,14 @@ impl Frame<'_> {
     }
 }
 
+/// Where the body of a frame is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FrameBody {
+    Inside,
+    External,
+    Owned,
+}
+
 /// The consuming end.
 pub struct Reader {
     shared: Arc<Shared>,
@@ -39,7 +51,9 @@ pub struct Reader {
     /// Bytes in the rope of the frame last returned by [`frame`](Reader::frame); 0 for none.
     frame_length: usize,
     frame_flags: u8,
-    frame_external: bool,
+    frame_body: FrameBody,
+    /// The message of an owned frame, which is still the rope's: it is never dropped here.
+    owned: ManuallyDrop<Msg>,
     pub(super) externals: VecDeque<(u64, External)>,
     externals_seen: u64,
     /// The frame before `head` had MORE set.
@@ -56,7 +70,8 @@ impl Reader {
             limit_messages: 0,
             frame_length: 0,
             frame_flags: 0,
-            frame_external: false,
+            frame_body: FrameBody::Inside,
+            owned: ManuallyDrop::new(Msg::new()),
             externals: VecDeque::new(),
             externals_seen: 0,
             inside_message: false,
@@ -116,7 +131,7 @@ impl Reader {
                 && self.external_at(self.head.position + header as u64).is_some()
             {
                 self.frame_length = header;
-                self.frame_external = true;
+                self.frame_body = FrameBody::External;
                 if flags & SKIP != 0 {
                     self.skip();
                     continue;
@@ -128,8 +143,20 @@ impl Reader {
                     metadata: self.metadata.as_ref(),
                 });
             }
-            self.frame_external = false;
+            self.frame_body = FrameBody::Inside;
             self.frame_length = header + length;
+            if flags & OWNED != 0 {
+                self.frame_body = FrameBody::Owned;
+                // SAFETY: an owned frame lies here; `skip` and `take_external` give its message
+                // away with the frame, so nobody does twice.
+                self.owned = ManuallyDrop::new(unsafe { owned_at(chunk, offset) });
+                return Some(Frame {
+                    flags: flags & !OWNED,
+                    body: self.owned.data(),
+                    external: true,
+                    metadata: self.metadata.as_ref(),
+                });
+            }
             if flags & SKIP != 0 {
                 self.skip();
                 continue;
@@ -144,27 +171,31 @@ impl Reader {
     /// Takes the frame that [`frame`](Reader::frame) returned last.
     #[inline]
     pub fn skip(&mut self) {
-        if self.frame_external
-            && let Some((_, External::Body(body))) = self.externals.pop_front()
-        {
-            self.head.bodies += body.len() as u64;
+        if self.frame_body == FrameBody::Inside {
+            self.pass_frame();
+        } else {
+            drop(self.take_external());
         }
-        self.pass_frame();
     }
 
-    /// Takes the frame that [`frame`](Reader::frame) returned last, if its body is external.
+    /// Takes the frame that [`frame`](Reader::frame) returned last, if its body is a message.
     pub fn take_external(&mut self) -> Option<Msg> {
-        if !self.frame_external {
-            return None;
+        let body = match self.frame_body {
+            FrameBody::Inside => None,
+            // SAFETY: the frame is passed now, so its message is taken here only.
+            FrameBody::Owned => Some(unsafe { ManuallyDrop::take(&mut self.owned) }),
+            FrameBody::External => match self.externals.pop_front() {
+                Some((_, External::Body(body))) => {
+                    self.head.bodies += body.len() as u64;
+                    Some(body)
+                }
+                _ => None,
+            },
+        };
+        if body.is_some() {
+            self.pass_frame();
         }
-        match self.externals.pop_front() {
-            Some((_, External::Body(body))) => {
-                self.head.bodies += body.len() as u64;
-                self.pass_frame();
-                Some(body)
-            }
-            _ => None,
-        }
+        body
     }
 
     /// The properties of the connection that the frame at the head came from.
@@ -202,7 +233,7 @@ impl Reader {
 
     /// The writer closed the rope; there may still be something to take.
     pub fn closed(&self) -> bool {
-        self.shared.written.closed.load(Ordering::Acquire)
+        self.shared.flags.closed.load(Ordering::Acquire)
     }
 
     /// The writer closed the rope, and everything was taken.
@@ -212,11 +243,11 @@ impl Reader {
 
     /// Goes to sleep. False: there is a frame after all, or the rope was closed.
     pub fn sleep(&mut self) -> bool {
-        self.shared.read.asleep.store(true, Ordering::Relaxed);
+        self.shared.flags.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Frames to be passed over are no reason to stay awake, so asking for news is not enough.
         if self.frame().is_some() || self.closed() {
-            self.shared.read.asleep.store(false, Ordering::Relaxed);
+            self.shared.flags.asleep.store(false, Ordering::Relaxed);
             return false;
         }
         true
@@ -226,7 +257,7 @@ impl Reader {
     #[must_use]
     pub fn grant_credit(&mut self) -> bool {
         fence(Ordering::SeqCst);
-        clear(&self.shared.written.waiting_for_credit)
+        clear(&self.shared.flags.waiting_for_credit)
     }
 
     /// The external body at this position, which is then the first one waiting.
@@ -243,7 +274,7 @@ impl Reader {
         self.head.offset += self.frame_length;
         self.head.position += self.frame_length as u64;
         self.frame_length = 0;
-        self.frame_external = false;
+        self.frame_body = FrameBody::Inside;
         if self.frame_flags & SKIP == 0 {
             self.inside_message = self.frame_flags & MORE != 0;
             if !self.inside_message {
@@ -290,16 +321,16 @@ impl Reader {
     }
 }
 
-#[inline]
-fn long_length(bytes: &[u8]) -> usize {
-    let mut length = [0; 8];
-    length.copy_from_slice(bytes);
-    u64::from_be_bytes(length) as usize
-}
-
 impl Drop for Reader {
     fn drop(&mut self) {
+        if self.shared.flags.owned.load(Ordering::Acquire) {
+            while self.frame().is_some() {
+                self.skip();
+            }
+        }
+        self.shared.left_offset.store(self.head.offset, Ordering::Release);
+        self.shared.left_position.store(self.head.position, Ordering::Release);
         self.shared.left.store(self.head.chunk.raw(), Ordering::Release);
-        self.shared.read.gone.store(true, Ordering::Release);
+        self.shared.flags.gone.store(true, Ordering::Release);
     }
 }
