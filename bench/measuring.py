@@ -7,6 +7,7 @@ deadline, unreadable output) is a `Failed` with a reason; a failed run never yie
 
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -15,8 +16,18 @@ import threading
 import time
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOOLS = os.path.join(HERE, "build")
+
+OURS, LIBZMQ = "ours", "libzmq"
+
+
 class Failed(Exception):
-    """A run that gave no figure, and why."""
+    """A run that gave no figure, and why. `status`: how the program ended, if it did."""
+
+    def __init__(self, reason, status=None):
+        super().__init__(reason)
+        self.status = status
 
 
 class Program:
@@ -27,6 +38,54 @@ class Program:
         self.environment = environment
         self.cpus = cpus
         self.endpoint = endpoint
+
+
+class Library:
+    """A library under measurement, as the loader finds it in `directory` (None: the system's)."""
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.environment = environment_for(directory)
+        output, _ = run([Program([os.path.join(TOOLS, "which_library")], self.environment)], 5)
+        self.path = re.search(r"^library: (.*)$", output, re.M)[1]
+        self.version = re.search(r"^version: (.*)$", output, re.M)[1]
+        if directory is not None and (
+                os.path.realpath(os.path.dirname(self.path)) != os.path.realpath(directory)):
+            raise Failed(f"the loader takes {self.path}, not the library in {directory}")
+
+
+def load_libraries(wanted):
+    """(libraries, reasons why others are missing) of (name, directory) pairs. The first one has to
+    be there: without it this raises Failed."""
+    libraries, missing = [], {}
+    for name, directory in wanted:
+        try:
+            library = Library(name, directory)
+            if libraries and os.path.samefile(library.path, libraries[0].path):
+                raise Failed(f"the same file as {libraries[0].name}")
+            libraries.append(library)
+        except Failed as failure:
+            if not libraries:
+                raise
+            missing[name] = str(failure)
+    return libraries, missing
+
+
+def number(value):
+    """A figure as it is printed."""
+    if value >= 1e6:
+        return f"{value / 1e6:.2f} M"
+    if value >= 1e4:
+        return f"{value / 1e3:.{0 if value >= 1e5 else 1}f} K"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def columns(lines):
+    """Lines of cells, the first being the heads, as a table."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines = [lines[0], ["-" * width for width in widths]] + lines[1:]
+    return "\n".join(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                     for line in lines)
 
 
 def placements():
@@ -79,7 +138,7 @@ def run(programs, timeout):
         for _ in children:
             child = ended.get(timeout=max(0.0, deadline - time.monotonic()))
             if child.status != 0:
-                raise Failed(child.describe_end())
+                raise Failed(child.describe_end(), child.status)
         return "".join(child.output() for child in children), sum(c.cpu_seconds for c in children)
     except queue.Empty:
         running = " and ".join(child.name for child in children if child.status is None)

@@ -20,14 +20,12 @@ import sys
 import tempfile
 import time
 
-from measuring import (Failed, Program, environment_for, free_port, machine_cpu_seconds, placements,
-                       run)
+import measuring
+from measuring import (HERE, LIBZMQ, OURS, TOOLS, Failed, Program, environment_for, free_port,
+                       machine_cpu_seconds, number, placements, run)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOOLS = os.path.join(HERE, "build")
 CERTIFICATES = os.path.join(HERE, "..", "c-tests", "certificates.sh")
-
-OURS, LIBZMQ, OURS_TCP = "ours", "libzmq", "ours over tcp"
+OURS_TCP = "ours over tcp"
 
 # What each figure must reach, as a multiple of libzmq's in the same run: at most for times, at
 # least for rates.
@@ -59,18 +57,6 @@ VALUE_PATTERNS = {
     "rate": r"^mean throughput: ([0-9]+) \[msg/s\]$",
     "megabits": r"^mean throughput: ([0-9.]+) \[Mb/s\]$",
 }
-
-
-class Library:
-    def __init__(self, name, directory):
-        self.name = name
-        self.environment = environment_for(directory)
-        output, _ = run([Program([os.path.join(TOOLS, "which_library")], self.environment)], 5)
-        self.path = re.search(r"^library: (.*)$", output, re.M)[1]
-        self.version = re.search(r"^version: (.*)$", output, re.M)[1]
-        if directory is not None and (
-                os.path.realpath(os.path.dirname(self.path)) != os.path.realpath(directory)):
-            raise Failed(f"the loader takes {self.path}, not the library in {directory}")
 
 
 class Series:
@@ -357,14 +343,6 @@ def plan(options):
 
 # --- the table ---
 
-def number(value):
-    if value >= 1e6:
-        return f"{value / 1e6:.2f} M"
-    if value >= 1e4:
-        return f"{value / 1e3:.{0 if value >= 1e5 else 1}f} K"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def quantity(row, size, value):
     text = number(value)
     if row.key == "rate" and size >= 1024:
@@ -429,10 +407,7 @@ def table(figures, columns):
                 + [ratio_cell(figure, row), floor, figure.verdict(row)]
                 + [cpu_cell(figure, name) for name in columns]
                 + [raw_cell(figure, row)])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-                     for line in lines)
+    return measuring.columns(lines)
 
 
 def failure_list(figures):
@@ -522,21 +497,12 @@ def parse_arguments():
 
 def load_libraries(options):
     """This library, libzmq where installed, other peers. Without our own there is nothing to do."""
+    wanted = [(OURS, options.ours), (LIBZMQ, options.libzmq)]
     try:
-        libraries = [Library(OURS, options.ours)]
+        return measuring.load_libraries(wanted + [peer.split("=", 1) for peer in options.peer])
     except Failed as failure:
         sys.exit(f"run_perf: cannot load {options.ours}/libzmq.so.5 (make perf builds it and the "
                  f"perf tools): {failure}")
-    missing = {}
-    for name, directory in [(LIBZMQ, options.libzmq)] + [p.split("=", 1) for p in options.peer]:
-        try:
-            library = Library(name, directory)
-            if os.path.samefile(library.path, libraries[0].path):
-                raise Failed("the same file as ours")
-            libraries.append(library)
-        except Failed as failure:
-            missing[name] = str(failure)
-    return libraries, missing
 
 
 def main():

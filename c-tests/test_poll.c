@@ -327,6 +327,36 @@ TEST_EACH(event_loop_of_both_directions, EACH_TRANSPORT) {
     }
 }
 
+// Many peers have sent by the time anybody looks.
+TEST(event_loop_of_many_peers) {
+    enum { PEERS = 200 };
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push[PEERS];
+    const char *endpoint = BIND(pull, "tcp");
+    for (int i = 0; i < PEERS; i++) {
+        push[i] = NEW_SOCKET(ZMQ_PUSH);
+        CONNECT(push[i], endpoint);
+        SEND(push[i], "hello");
+    }
+    for (int i = 0; i < PEERS; i++)
+        EXPECT(pull, "hello");
+    // Waiting calls first: whoever does the reading then is to hand it over with all that came.
+    for (int i = 0; i < 5; i++) {
+        SEND(push[0], "x");
+        EXPECT(pull, "x");
+    }
+    for (int i = 0; i < PEERS; i++)
+        SEND(push[i], "x");
+    CHECK(GET_INT(pull, ZMQ_FD) >= 0);
+    for (int received = 0; received < PEERS;) {
+        if (GET_INT(pull, ZMQ_EVENTS) & ZMQ_POLLIN) {
+            EXPECT(pull, "x");
+            received++;
+        } else {
+            CHECK(fd_readable(pull, DEADLINE_MS));
+        }
+    }
+}
+
 TEST_EACH(fd_tells_of_room_to_send, EACH_TRANSPORT) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     const char *endpoint = BIND(push, transport);

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 //! A socket's pipe joined to a stream.
 
+use super::ASYNC_ONLY;
+use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
-use super::tx::{Counters, Progress, Tx};
+use super::tx::{Progress, Tx};
 use super::tx_ownership::{TxOwnership, TxState};
 use crate::errno::{Error, Result};
 use crate::msg::Metadata;
@@ -193,8 +195,8 @@ impl Link {
         self.traffic.load(Ordering::Relaxed)
     }
 
-    pub fn counters(&self) -> Counters {
-        self.tx.lock().counters
+    pub fn written_so_far(&self) -> Written {
+        self.tx.lock().written
     }
 
     /// True once the socket has closed its end of the pipe.
@@ -222,6 +224,13 @@ impl Link {
 
     // The caller's side. All under the socket's lock.
 
+    /// Leaves an idle output to the I/O thread.
+    fn promise(&self) {
+        if self.ownership.try_promise() {
+            self.request(Request::Promise);
+        }
+    }
+
     fn write_direct(&self, writer: &mut Writer) {
         let now = Instant::now();
         {
@@ -231,9 +240,7 @@ impl Link {
             if pace.streak >= STREAM_STREAK {
                 pace.streak = 0;
                 pace.last_end = None;
-                if self.ownership.try_promise() {
-                    self.request(Request::Promise);
-                }
+                self.promise();
                 return;
             }
         }
@@ -250,7 +257,7 @@ impl Link {
             let borrowed = self.ownership.state() == TxState::Borrowed;
             let progress = {
                 let mut tx = self.tx.lock();
-                let progress = self.round(&mut tx, CALLER_WRITES);
+                let progress = self.round(&mut tx, CALLER_WRITES, Side::Caller);
                 if let (Progress::Drained, Some(writer)) = (progress, writer.as_deref_mut()) {
                     tx.sender().rewind(writer);
                 }
@@ -288,7 +295,7 @@ impl Link {
     }
 
     /// One round of writing by whoever owns the output.
-    fn round(&self, tx: &mut Tx, writes: usize) -> Progress {
+    fn round(&self, tx: &mut Tx, writes: usize, side: Side) -> Progress {
         if self.commands_waiting.load(Ordering::Acquire) {
             let mut commands = self.commands.lock();
             if tx.insert(&mut commands) {
@@ -296,7 +303,7 @@ impl Link {
             }
         }
         self.latest_waiting.store(false, Ordering::SeqCst);
-        let progress = tx.speculative_write(writes);
+        let progress = tx.speculative_write(writes, side);
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
@@ -314,7 +321,17 @@ impl Link {
     pub fn send_command(&self, frame: &[u8]) {
         self.commands.lock().extend_from_slice(frame);
         self.commands_waiting.store(true, Ordering::Release);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
+        self.write_unpaced();
+    }
+
+    /// Writes what no message of the pipe is: it is never part of a stream.
+    fn write_unpaced(&self) {
+        if self.ownership.after_append() != TxState::Idle {
+            return;
+        }
+        if ASYNC_ONLY {
+            self.promise();
+        } else if self.ownership.try_app() {
             self.write_owned(None);
         }
     }
@@ -383,7 +400,7 @@ impl Link {
         if !self.ownership.try_io() {
             return None;
         }
-        let progress = self.round(&mut self.tx.lock(), IO_WRITES);
+        let progress = self.round(&mut self.tx.lock(), IO_WRITES, Side::IoThread);
         self.blocked
             .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();
@@ -465,9 +482,11 @@ impl Peer for Link {
     fn written(&self, writer: &mut Writer) {
         writer.publish();
         match self.ownership.after_append() {
+            TxState::Idle if ASYNC_ONLY => self.promise(),
             TxState::Idle => self.write_direct(writer),
             TxState::Io
-                if writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
+                if !ASYNC_ONLY
+                    && writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
                     && !self.blocked.load(Ordering::Relaxed)
                     && self.ownership.try_borrow() =>
             {
@@ -479,13 +498,12 @@ impl Peer for Link {
 
     fn replaced(&self) {
         self.latest_waiting.store(true, Ordering::SeqCst);
-        if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
-            self.write_owned(None);
-        }
+        self.write_unpaced();
     }
 
     fn full(&self) {
-        if self.ownership.state() == TxState::Io
+        if !ASYNC_ONLY
+            && self.ownership.state() == TxState::Io
             && !self.blocked.load(Ordering::Relaxed)
             && self.ownership.try_borrow()
         {

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod counters;
 mod decode;
 mod encode;
 mod link;
@@ -18,12 +19,17 @@ mod rx_set;
 mod tx;
 mod tx_ownership;
 
+/// The library to compare with (`bench`): the I/O thread makes all writes and reads, and what it
+/// writes was copied. A caller only appends to the pipe.
+pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
+
 pub use crate::zmtp::error::FailureClass;
+pub use counters::{Counters, Side, Written};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};
 pub use rx_set::{RxSet, Watch};
-pub use tx::{Counters, Progress, Tx};
+pub use tx::{Progress, Tx};
 pub use tx_ownership::{TxOwnership, TxState};

@@ -56,7 +56,18 @@ struct Inner {
     events: Events,
     links: Slab<Entry>,
     ready: VecDeque<usize>,
+    /// The last look at the poll set did not show everything that is ready, and no edge will tell.
+    more_events: bool,
 }
+
+impl Inner {
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || self.more_events
+    }
+}
+
+/// Connections that one look at the poll set shows.
+const EVENTS: usize = 64;
 
 struct Entry {
     link: Arc<Link>,
@@ -77,9 +88,10 @@ impl RxSet {
             registry,
             inner: Mutex::new(Inner {
                 poll,
-                events: Events::with_capacity(64),
+                events: Events::with_capacity(EVENTS),
                 links: Slab::new(),
                 ready: VecDeque::new(),
+                more_events: false,
             }),
             resumed: Mutex::new(Vec::new()),
             any_resumed: AtomicBool::new(false),
@@ -169,7 +181,7 @@ impl RxSet {
         }
         self.claim.app_release();
         self.watch.watch(self.fd);
-        if self.any_resumed.load(Ordering::Acquire) || !self.inner.lock().ready.is_empty() {
+        if self.any_resumed.load(Ordering::Acquire) || self.inner.lock().has_ready() {
             self.watch.read_now();
         }
     }
@@ -200,7 +212,7 @@ impl RxSet {
 
     /// True when reading would find something that no edge will tell of again.
     pub fn has_ready(&self) -> bool {
-        self.any_resumed.load(Ordering::Acquire) || !self.inner.lock().ready.is_empty()
+        self.any_resumed.load(Ordering::Acquire) || self.inner.lock().has_ready()
     }
 
     // The I/O thread's side.
@@ -231,10 +243,12 @@ impl RxSet {
                 queue(&mut inner.links, &mut inner.ready, place, false);
             }
         }
+        inner.more_events = false;
         if inner.links.len() == 1 && inner.links.contains(0) {
             // With one connection an attempt to read is as good as asking whether to.
             queue(&mut inner.links, &mut inner.ready, 0, false);
         } else if inner.poll.poll(&mut inner.events, Some(Duration::ZERO)).is_ok() {
+            inner.more_events = inner.events.iter().count() >= EVENTS;
             for event in inner.events.iter() {
                 let at_end = event.is_read_closed() || event.is_error();
                 queue(&mut inner.links, &mut inner.ready, event.token().0, at_end);

@@ -8,6 +8,8 @@
 //! sealed frames, and frames for peers with another framing pass through the [`Outbox`], and of the
 //! last kind large bodies still go out from where they lie.
 
+use super::ASYNC_ONLY;
+use super::counters::{self, Side, Written};
 use super::encode::Encoder;
 use super::outbox::Outbox;
 use crate::errno::{Error, Result};
@@ -37,17 +39,6 @@ pub enum Progress {
     Failed(Error),
 }
 
-/// What the synchronous path has done so far.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Counters {
-    pub total_attempts: u64,
-    pub sync_success: u64,
-    pub would_block: u64,
-    pub errors: u64,
-    pub total_bytes_sync: u64,
-    pub loop_iterations: u64,
-}
-
 /// The output of a connection. Touched only by the owner of the output.
 pub struct Tx {
     sender: Sender,
@@ -58,7 +49,7 @@ pub struct Tx {
     outbox: Outbox,
     /// How much of the rope's volume is in there.
     encoded: u64,
-    pub counters: Counters,
+    pub written: Written,
 }
 
 impl Tx {
@@ -70,7 +61,7 @@ impl Tx {
             encoder: Encoder::plain(),
             outbox: Outbox::default(),
             encoded: 0,
-            counters: Counters::default(),
+            written: Written::default(),
         }
     }
 
@@ -147,40 +138,50 @@ impl Tx {
     /// Writes until nothing is left, the kernel takes no more, or `writes` writes were made.
     ///
     /// At most one write is in flight at any time, since each returns at once.
-    pub fn speculative_write(&mut self, writes: usize) -> Progress {
+    pub fn speculative_write(&mut self, writes: usize, side: Side) -> Progress {
         let Some(stream) = self.stream.clone() else { return Progress::Detached };
-        for _ in 0..writes {
-            self.counters.loop_iterations += 1;
+        for turn in 1..=writes {
             // What the stream has accepted and the kernel has not taken goes first.
             if stream.has_unsent() {
                 match stream.flush() {
                     Ok(true) => {}
                     Ok(false) => {
-                        self.counters.would_block += 1;
+                        self.written.of(side).would_block += 1;
                         return Progress::Blocked;
                     }
                     Err(error) => {
-                        self.counters.errors += 1;
+                        self.written.of(side).errors += 1;
                         return Progress::Failed(error);
                     }
                 }
             }
-            if !self.prepare_output_buffer() {
+            let buffered = self.outbox.bytes().len();
+            let prepared = self.prepare_output_buffer();
+            let counters = self.written.of(side);
+            counters.loop_iterations += 1;
+            counters.copied_bytes += (self.outbox.bytes().len() - buffered) as u64;
+            if !prepared {
                 return Progress::Drained;
             }
-            self.counters.total_attempts += 1;
-            match self.write_some(&stream) {
-                Ok((true, written)) if !stream.has_unsent() => {
-                    self.counters.sync_success += 1;
-                    self.counters.total_bytes_sync += written as u64;
-                }
-                Ok((_, written)) => {
-                    self.counters.would_block += 1;
-                    self.counters.total_bytes_sync += written as u64;
+            counters.total_attempts += 1;
+            let result = self.write_some(&stream);
+            let counters = self.written.of(side);
+            match result {
+                Ok((asked, outcome)) => {
+                    counters::log(side, turn, asked, &outcome);
+                    if let WriteOutcome::Wrote(written) = outcome {
+                        counters.total_bytes_sync += written as u64;
+                        if written >= asked && !stream.has_unsent() {
+                            counters.sync_success += 1;
+                            continue;
+                        }
+                    }
+                    counters.would_block += 1;
                     return Progress::Blocked;
                 }
                 Err(error) => {
-                    self.counters.errors += 1;
+                    counters::log(side, turn, 0, &error);
+                    counters.errors += 1;
                     return Progress::Failed(error);
                 }
             }
@@ -200,7 +201,7 @@ impl Tx {
             }
             return false;
         }
-        if self.encoder.is_plain() {
+        if self.encoder.is_plain() && !ASYNC_ONLY {
             return !self.sender.drained();
         }
         let before = self.sender.volume();
@@ -209,7 +210,7 @@ impl Tx {
             let flags = frame.flags;
             let length = frame.body.len();
             let large = frame.external && length >= REFERENCE_THRESHOLD && flags & COMMAND == 0;
-            if large && self.encoder.takes_references() {
+            if large && self.encoder.takes_references() && !ASYNC_ONLY {
                 let mask = self.encoder.head(flags, length, self.outbox.bytes());
                 if let Some(body) = self.sender.take_external() {
                     self.outbox.push(body, mask);
@@ -227,32 +228,200 @@ impl Tx {
         true
     }
 
-    /// One attempt. True: all that was offered was taken.
-    fn write_some(&mut self, stream: &Stream) -> Result<(bool, usize)> {
+    /// One attempt: how many bytes were offered, and what became of them.
+    fn write_some(&mut self, stream: &Stream) -> Result<(usize, WriteOutcome)> {
         if !self.outbox.is_empty() {
             let (outcome, offered) = self.outbox.write(stream)?;
-            let WriteOutcome::Wrote(written) = outcome else { return Ok((false, 0)) };
-            self.outbox.advance(written);
-            if self.outbox.is_empty() {
-                self.encoded = 0;
-                if self.encoder.is_plain() {
-                    self.outbox.shrink();
+            if let WriteOutcome::Wrote(written) = outcome {
+                self.outbox.advance(written);
+                if self.outbox.is_empty() {
+                    self.encoded = 0;
+                    if self.encoder.is_plain() {
+                        self.outbox.shrink();
+                    }
                 }
             }
-            return Ok((written >= offered, written));
+            return Ok((offered, outcome));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let (count, total) = self.sender.gather(&mut slices, BATCH);
         if count == 0 {
             self.sender.advance(0);
-            return Ok((true, 0));
+            return Ok((0, WriteOutcome::Wrote(0)));
         }
-        match stream.write_some(&slices[..count])? {
-            WriteOutcome::Wrote(written) => {
-                self.sender.advance(written);
-                Ok((written >= total, written))
+        let outcome = stream.write_some(&slices[..count])?;
+        if let WriteOutcome::Wrote(written) = outcome {
+            self.sender.advance(written);
+        }
+        Ok((total, outcome))
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        counters::add_to_totals(&self.written);
+    }
+}
+
+#[cfg(all(test, not(loom), not(feature = "async-only")))]
+mod tests {
+    //! Zero copy on the synchronous path: what the kernel is given is the pipe's memory and the
+    //! messages' own, also after a write that was cut short.
+
+    use super::super::counters::Counters;
+    use super::*;
+    use crate::msg::Msg;
+    use crate::pipe::REFERENCE_THRESHOLD;
+    use crate::pipe::rope::{MORE, Writer, rope};
+    use crate::transport::{Kind, ReadOutcome};
+    use crate::zmtp::{Version, zws};
+    use socket2::{Domain, Socket, Type};
+
+    const PLENTY: usize = 1000;
+
+    struct Connection {
+        writer: Writer,
+        tx: Tx,
+        peer: Stream,
+        received: Vec<u8>,
+    }
+
+    impl Connection {
+        fn new(encoder: Encoder) -> Connection {
+            let (writer, reader) = rope().unwrap();
+            let mut tx = Tx::new(Sender::new(reader), None);
+            let (near, peer) =
+                Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+            near.set_send_buffer_size(4096).unwrap();
+            tx.attach(Arc::new(Stream::new(near.into(), Kind::Ipc)), encoder, Vec::new());
+            let peer = Stream::new(peer.into(), Kind::Ipc);
+            Connection { writer, tx, peer, received: Vec::new() }
+        }
+
+        fn read(&mut self) {
+            let mut buffer = [0; 65536];
+            while let ReadOutcome::Read(count) = self.peer.read_into(&mut buffer).unwrap() {
+                self.received.extend_from_slice(&buffer[..count]);
             }
-            WriteOutcome::WouldBlock => Ok((false, 0)),
         }
+
+        /// Writes everything that is committed, in the end by the I/O thread's side.
+        fn write_all(&mut self) -> Counters {
+            let mut side = Side::Caller;
+            while self.tx.speculative_write(PLENTY, side) != Progress::Drained {
+                side = Side::IoThread;
+                self.read();
+            }
+            self.read();
+            let mut both = self.tx.written.caller;
+            both.add(&self.tx.written.io_thread);
+            both
+        }
+    }
+
+    /// A body's frame as it goes over the wire.
+    fn framed(body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![2];
+        bytes.extend_from_slice(&(body.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn body(length: usize) -> Vec<u8> {
+        (0..length).map(|at| (at % 251) as u8).collect()
+    }
+
+    #[test]
+    fn nothing_is_copied_between_the_pipe_and_the_kernel() {
+        for length in [300, REFERENCE_THRESHOLD, 1 << 20] {
+            let mut connection = Connection::new(Encoder::plain());
+            let bytes = body(length);
+            for _ in 0..5 {
+                if length < REFERENCE_THRESHOLD {
+                    connection.writer.append(0, &bytes).unwrap();
+                } else {
+                    let message = Msg::from_slice(&bytes).unwrap();
+                    connection.writer.append_external(0, message).unwrap();
+                }
+            }
+            connection.writer.publish();
+            let counters = connection.write_all();
+            assert!(connection.received == framed(&bytes).repeat(5), "length {length}");
+            assert_eq!(counters.copied_bytes, 0);
+            assert_eq!(counters.total_bytes_sync, connection.received.len() as u64);
+            assert_eq!(counters.errors, 0);
+            assert_eq!(counters.would_block > 0, length > 300, "length {length}");
+        }
+    }
+
+    /// The memory that a write is given, piece by piece.
+    fn pieces(sender: &mut Sender) -> Vec<(*const u8, usize)> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let (count, _) = sender.gather(&mut slices, BATCH);
+        slices[..count].iter().map(|slice| (slice.as_ptr(), slice.len())).collect()
+    }
+
+    #[test]
+    fn large_bodies_reach_the_kernel_where_they_lie() {
+        let (mut writer, reader) = rope().unwrap();
+        let mut sender = Sender::new(reader);
+        let message = Msg::from_slice(&body(50_000)).unwrap();
+        let at = message.data().as_ptr();
+        writer.append(MORE, b"small").unwrap();
+        writer.append_external(0, message).unwrap();
+        writer.publish();
+        assert_eq!(pieces(&mut sender)[1], (at, 50_000));
+        // After a write that was cut short inside the body: the rest, in the same memory.
+        sender.advance(7 + 9 + 20_000);
+        assert_eq!(pieces(&mut sender), [(at.wrapping_add(20_000), 30_000)]);
+        sender.advance(29_999);
+        assert_eq!(pieces(&mut sender), [(at.wrapping_add(49_999), 1)]);
+        sender.advance(1);
+        assert_eq!(pieces(&mut sender), []);
+    }
+
+    /// With another framing only heads are copied, and what has to be masked, once, however often
+    /// the write is cut short.
+    #[test]
+    fn another_framing_copies_what_it_must() {
+        for (encoder, header, copied) in [
+            (Encoder::raw(), 0, 0),
+            (Encoder::framed(Version::V1_0), 10, 10),
+            (Encoder::websocket(zws::Side::Server), 11, 11),
+            (Encoder::websocket(zws::Side::Client), 15, 200_015),
+        ] {
+            let mut connection = Connection::new(encoder);
+            let bytes = body(200_000);
+            connection.writer.append_external(0, Msg::from_slice(&bytes).unwrap()).unwrap();
+            connection.writer.publish();
+            let counters = connection.write_all();
+            let (head, rest) = connection.received.split_at(header);
+            assert_eq!(rest.len(), bytes.len());
+            let masked = head.get(1).is_some_and(|byte| copied > header as u64 && byte & 0x80 != 0);
+            assert_eq!(rest == bytes, !masked);
+            assert_eq!(counters.copied_bytes, copied);
+            assert!(counters.would_block > 1);
+        }
+    }
+
+    #[test]
+    fn each_side_has_its_counters() {
+        let mut connection = Connection::new(Encoder::plain());
+        connection.writer.append(0, b"one").unwrap();
+        connection.writer.publish();
+        assert_eq!(connection.tx.speculative_write(2, Side::Caller), Progress::Drained);
+        let once = Counters {
+            total_attempts: 1,
+            sync_success: 1,
+            total_bytes_sync: 5,
+            loop_iterations: 2,
+            ..Counters::default()
+        };
+        assert_eq!(connection.tx.written, Written { caller: once, ..Written::default() });
+        connection.writer.append(0, b"two").unwrap();
+        connection.writer.publish();
+        assert_eq!(connection.tx.speculative_write(1, Side::IoThread), Progress::Drained);
+        let io_thread = Counters { loop_iterations: 1, ..once };
+        assert_eq!(connection.tx.written, Written { caller: once, io_thread });
     }
 }

@@ -6,7 +6,7 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{Home, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, Home, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
 use crate::transport::{self, Resolver};
 use mio::unix::SourceFd;
@@ -282,7 +282,9 @@ impl Reactor {
             let tick = self.next_tick.saturating_duration_since(self.now);
             timeout = Some(timeout.map_or(tick, |timeout| timeout.min(tick)));
         }
-        if !self.promises.is_empty() {
+        if ASYNC_ONLY && !self.promises.is_empty() {
+            timeout = Some(Duration::ZERO);
+        } else if !self.promises.is_empty() {
             // mio counts in milliseconds; this rest is shorter.
             let mut fds =
                 [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
@@ -419,10 +421,10 @@ impl Reactor {
             let before = (promise.appended, promise.sent);
             promise.appended = link.appended();
             promise.sent = link.sent();
-            if std::mem::take(&mut promise.fresh) {
+            if std::mem::take(&mut promise.fresh) && !ASYNC_ONLY {
                 return true;
             }
-            let stream = promise.appended - before.0 >= STREAM_VOLUME;
+            let stream = promise.appended - before.0 >= STREAM_VOLUME && !ASYNC_ONLY;
             if link.has_waiting() && (promise.sent == before.1 || !stream) {
                 let keep = self.write_link(promise.session, link.io_write());
                 promise.sent = link.sent();

@@ -378,6 +378,18 @@ fn builder_by_spare() {
     }
 }
 
+/// What is received in the builder's first memory is what is handed out.
+#[test]
+fn a_received_message_stays_where_it_was_received() {
+    for len in [34, 8192, 65_536] {
+        let mut builder = MsgBuilder::new(len).unwrap();
+        let received_at: *const u8 = builder.spare(usize::MAX).unwrap().as_ptr().cast();
+        builder.push(&pattern(len / 2)).unwrap();
+        builder.push(&pattern(len - len / 2)).unwrap();
+        assert_eq!(builder.finish().data().as_ptr(), received_at, "length {len}");
+    }
+}
+
 #[test]
 fn builder_without_its_front() {
     for &len in LENGTHS {

@@ -242,6 +242,20 @@ mod plain {
     }
 
     #[test]
+    fn a_body_received_on_its_own_goes_through_unmoved() {
+        let (mut writer, mut reader) = rope().unwrap();
+        let body = Msg::from_slice(&[5; 9000]).unwrap();
+        let at = body.data().as_ptr();
+        let header = [LONG, 0, 0, 0, 0, 0, 0, 0x23, 0x28];
+        writer.receive_buffer(HEADER_MAX).unwrap()[..HEADER_MAX].copy_from_slice(&header);
+        writer.received(HEADER_MAX);
+        writer.accept_external(HEADER_MAX, LONG, body);
+        let _ = writer.commit();
+        assert_eq!(reader.frame().unwrap().body.as_ptr(), at);
+        assert_eq!(reader.take_external().unwrap().data().as_ptr(), at);
+    }
+
+    #[test]
     fn an_idle_rope_starts_its_chunk_over() {
         let (mut writer, reader) = rope().unwrap();
         let mut sender = Sender::new(reader);

@@ -10,7 +10,7 @@ use super::{Socket, mailbox};
 use crate::abi::*;
 use crate::ctx::Context;
 use crate::ctx::inproc::{InprocEnd, InprocPeer, PeerFacts, combined_limit};
-use crate::engine::{Link, RxSet};
+use crate::engine::{ASYNC_ONLY, Link, RxSet};
 use crate::errno::{Error, Result};
 use crate::io::{Event, Lease, limit};
 use crate::options::Options;
@@ -387,7 +387,7 @@ impl Open {
     /// Claims the connections for a caller about to wait. False: there are none, or the I/O thread
     /// keeps them.
     pub fn claim(&mut self) -> bool {
-        !self.background && self.connections().is_some_and(|set| set.claim())
+        !ASYNC_ONLY && !self.background && self.connections().is_some_and(|set| set.claim())
     }
 
     pub fn is_claimed(&self) -> bool {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ServerTls;
 use crate::endpoint::{Host, Transport};
 use crate::errno::Result;
-use crate::transport::{Accept, Accepted, SocketSettings, tcp};
+use crate::transport::{Accept, Accepted, ListenError, SocketSettings, tcp};
 
 /// A listening tls socket.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub fn listen(
     port: u16,
     settings: &SocketSettings,
     tls: Arc<ServerTls>,
-) -> Result<Listener> {
+) -> Result<Listener, ListenError> {
     let tcp = tcp::listen(host, port, settings)?;
     Ok(Listener::new(tcp.carrying(Transport::Tls, String::new()), tls))
 }

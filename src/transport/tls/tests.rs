@@ -517,10 +517,13 @@ fn both_directions_at_once_over_tcp() {
         let mut fds = [libc::pollfd { fd: stream.fd(), events, revents: 0 }];
         poll_fds(&mut fds, Some(std::time::Duration::from_secs(10))).unwrap();
     };
-    let connecting = tcp::connect_start(address.parse().unwrap(), None, &settings).unwrap();
-    wait(&connecting.stream, libc::POLLOUT);
-    tcp::connect_finish(&connecting.stream, &settings).unwrap();
-    let client = connecting.stream.with_tls(client.start().unwrap());
+    let address = address.parse().unwrap();
+    let stream = tcp::open(address, &settings).unwrap();
+    if !tcp::connect_stream(&stream, address, None, &settings).unwrap() {
+        wait(&stream, libc::POLLOUT);
+        tcp::connect_finish(&stream, &settings).unwrap();
+    }
+    let client = stream.with_tls(client.start().unwrap());
     assert_eq!(client.remote_endpoint(), listener.endpoint());
     let server = loop {
         match listener.accept().unwrap() {
