@@ -4,6 +4,9 @@
 # make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
+# make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
+#                 (BENCH_ARGS="--only ipc", ...). bench/run_benchmarks.sh measures everything else
+# make peers      builds what is measured beside libzmq into build/peers
 # make header     writes include/zmq.h anew
 # make clean      removes everything built
 
@@ -26,6 +29,24 @@ perf-tools: all
 perf: perf-tools
 	python3 bench/run_perf.py $(PERF_ARGS)
 
+# The library without speculative write and zero copy, which the gates compare with.
+peer-async-only:
+	$(CARGO) build --release --features async-only --target-dir build/peers/async-only/target
+	mkdir -p build/peers/async-only/lib
+	ln -sfn ../target/release/libzmq.so build/peers/async-only/lib/libzmq.so.5
+
+# Another Rust library with libzmq's interface, from its crate.
+peer-omq:
+	cd bench/peers/omq && $(CARGO) build --release --locked -p omq-libzmq \
+		--target-dir $(abspath build)/peers/omq/target
+	mkdir -p build/peers/omq/lib
+	ln -sfn ../target/release/libomq_zmq.so build/peers/omq/lib/libzmq.so.5
+
+peers: peer-async-only peer-omq
+
+bench-check: perf-tools peer-async-only
+	CARGO="$(CARGO)" python3 bench/check_floors.py $(BENCH_ARGS)
+
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header
 
@@ -33,7 +54,8 @@ header:
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
 # preloaded. Each can be run alone.
-TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload
+TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
+	test-bench
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -63,6 +85,10 @@ test-pyzmq: all
 test-preload: all
 	$(PYTHON) tests/preload.py --library build/lib
 
+# The judgement of the benchmarks, on made-up figures.
+test-bench:
+	$(PYTHON) bench/test_bench.py
+
 # The concurrency tests and the C harness 20 times in a row beside a busy second core.
 test-repeat:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py --load test-rust-repeat test-c-repeat
@@ -80,5 +106,6 @@ clean:
 	$(MAKE) -C bench clean
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
-.PHONY: all perf-tools perf header test test-rust test-models test-c test-interop test-terminator \
-	test-pyzmq test-preload test-repeat test-rust-repeat test-c-repeat clean
+.PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-repeat \
+	test-rust-repeat test-c-repeat clean

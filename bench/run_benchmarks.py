@@ -28,7 +28,7 @@ MODES = ("latency", "throughput")
 
 
 def usual_cells(options, placement):
-    """About 50 cells, so that 20 rounds over two libraries take a quarter of an hour."""
+    """About 50 cells, so that 20 rounds over four libraries take a quarter of an hour."""
     cells = []
 
     def add(mode, pattern, transport="tcp", size=64, clients=1, **others):
@@ -85,7 +85,7 @@ def special_cells(options, placement):
                                  extra=["idle=1000"])
         with_idle.facts = {}
         cells.append(with_idle)
-        cells += growth_cells(options, placement, (1000,), most_runs=5)
+        cells += growth_cells(options, placement, (1000,), most_runs=2)
     return cells
 
 
@@ -128,7 +128,7 @@ def plan(options):
             cells += chosen_cells(options, placement)
         else:
             cells += usual_cells(options, placement)
-    if len(placements()) and "unpinned" in options.placement and placements()["split"] is None:
+    if "unpinned" in options.placement and placements()["split"] is None:
         left_out.append("unpinned is one core here: only one CPU may be used")
     return [cell for cell in cells if cell.possible()], left_out
 
@@ -140,8 +140,9 @@ def table(cells, names, reference):
                  if any(series.median(metric) is not None for series in cell.series.values())]
         if not shown:
             shown = cell.metrics[:1]
-        if "server_cpu" in shown and "cpu" in shown and "client_cpu" in shown:
-            shown.remove("cpu")
+        if "server_cpu" in shown and "cpu" in shown:
+            # Both sides in one process have one figure.
+            shown.remove("cpu" if "client_cpu" in shown else "server_cpu")
         for index, metric in enumerate(shown):
             lines.append([cell.title if index == 0 else "", METRICS[metric][0]]
                          + [cell.series[name].text(metric, index == 0) for name in names]
@@ -171,10 +172,11 @@ def parse_arguments():
     def several(name, choices, help_text, convert=str):
         parser.add_argument(name, action="append", choices=choices, type=convert, help=help_text)
 
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument("--runs", type=int, metavar="N", help="rounds (default: 5; quick: 4)")
     parser.add_argument("--seconds", type=float, metavar="S",
-                        help="how long a run lasts, without its start (default: 0.15; quick: 0.1)")
-    parser.add_argument("--quick", action="store_true", help="fewer cells, shorter runs, 3 rounds")
+                        help="how long a run lasts, without its start (default: 0.15; quick, or with "
+                             "more than 10 rounds: 0.1)")
+    parser.add_argument("--quick", action="store_true", help="fewer cells, shorter runs, 4 rounds")
     parser.add_argument("--growth", action="store_true",
                         help="1 to 1000 connections and subscribers, nothing else")
     several("--mode", MODES, "latency or throughput only")
@@ -192,9 +194,8 @@ def parse_arguments():
                         help="where a library is; adds it if it is not one of the four")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     options = parser.parse_args()
-    if options.quick and "--runs" not in sys.argv:
-        options.runs = 3
-    options.seconds = options.seconds or (0.1 if options.quick else 0.15)
+    options.runs = options.runs or (4 if options.quick else 5)
+    options.seconds = options.seconds or (0.1 if options.quick or options.runs > 10 else 0.15)
     options.placement = options.placement or ["unpinned"]
     if options.runs < 1:
         parser.error("--runs must be at least 1")

@@ -112,7 +112,10 @@ def pattern_cell(mode, pattern, transport="tcp", size=64, clients=1, placement="
     name += "".join(f" {word}" for word in extra)
     words = ["bench_pattern", mode, pattern, transport, f"size={size}", f"clients={clients}",
              f"seconds={seconds}", *extra]
-    return Cell(name, words, placement, mode=mode, pattern=pattern, transport=transport, size=size,
+    times = ("p50_us", "p99_us", "p999_us")
+    metrics = [metric for metric in USUAL
+               if metric not in (times if mode == "throughput" else ("rate",))]
+    return Cell(name, words, placement, metrics, mode=mode, pattern=pattern, transport=transport, size=size,
                 clients=clients, **others)
 
 

@@ -6,6 +6,7 @@ use super::ASYNC_ONLY;
 use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
+use super::pace::Pace;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
 use super::tx::{Progress, Tx};
@@ -19,7 +20,7 @@ use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
@@ -27,10 +28,6 @@ const CALLER_WRITES: usize = 2;
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
-/// Direct writes that follow the end of the last one this closely are a stream...
-const STREAM_GAP: Duration = Duration::from_micros(2);
-/// ...once there were so many in a row.
-const STREAM_STREAK: u32 = 2;
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,8 +73,9 @@ pub enum Request {
     Failed(Failure),
     /// The socket has closed its end of the pipe.
     PipeClosed,
-    /// The peer asked for a time-out, in deciseconds.
-    PingTtl(u16),
+    /// The peer asked for a time-out. `traffic` is the number of reads up to its PING, one less if
+    /// more than the PING came with it.
+    PingTtl { deciseconds: u16, traffic: u64 },
 }
 
 /// The I/O thread of a link. `token` is the number the link was given there.
@@ -121,7 +119,8 @@ pub struct Link {
     latest_waiting: AtomicBool,
     /// The stream holds bytes that the kernel has not taken.
     unsent: AtomicBool,
-    pace: Mutex<Pace>,
+    /// The socket's.
+    pace: Arc<Pace>,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
     token: usize,
@@ -133,23 +132,18 @@ pub struct Link {
     pipe_closed: AtomicBool,
 }
 
-/// How closely direct writes follow each other.
-struct Pace {
-    last_end: Option<Instant>,
-    streak: u32,
-}
-
 impl Link {
     /// A link without a stream. `inbound` is the writing end of what the socket reads, `outbound`
     /// the reading end of what it writes.
     pub fn new(
         token: usize,
-        outbound: rope::Reader,
-        outbound_latest: Option<Latest>,
+        outbound: (rope::Reader, Option<Latest>),
         rx: Rx,
         home: Arc<dyn Home>,
         owner: Arc<dyn Owner>,
+        pace: Arc<Pace>,
     ) -> Link {
+        let (outbound, outbound_latest) = outbound;
         let committed = outbound.committed();
         Link {
             ownership: TxOwnership::new(),
@@ -162,7 +156,7 @@ impl Link {
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
             unsent: AtomicBool::new(false),
-            pace: Mutex::new(Pace { last_end: None, streak: 0 }),
+            pace,
             home,
             token,
             owner,
@@ -232,23 +226,15 @@ impl Link {
     }
 
     fn write_direct(&self, writer: &mut Writer) {
-        let now = Instant::now();
-        {
-            let mut pace = self.pace.lock();
-            let close = pace.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
-            pace.streak = if close { pace.streak + 1 } else { 0 };
-            if pace.streak >= STREAM_STREAK {
-                pace.streak = 0;
-                pace.last_end = None;
-                self.promise();
-                return;
-            }
+        if self.pace.is_stream(Instant::now()) {
+            self.promise();
+            return;
         }
         if !self.ownership.try_app() {
             return;
         }
         self.write_owned(Some(writer));
-        self.pace.lock().last_end = Some(Instant::now());
+        self.pace.written(Instant::now());
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
@@ -432,7 +418,7 @@ impl Link {
         let before = rx.reads();
         let (activated, end) = rx.read(self, at_end);
         if rx.reads() != before {
-            self.traffic.fetch_add(1, Ordering::Relaxed);
+            self.traffic.store(rx.reads(), Ordering::Relaxed);
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
@@ -459,8 +445,9 @@ impl Link {
         self.ownership.io_keep();
     }
 
-    pub(super) fn ping_ttl(&self, deciseconds: u16) {
-        self.request(Request::PingTtl(deciseconds));
+    /// See [`Request::PingTtl`].
+    pub(super) fn ping_ttl(&self, deciseconds: u16, traffic: u64) {
+        self.request(Request::PingTtl { deciseconds, traffic });
     }
 
     /// Where the link is among its socket's connections.

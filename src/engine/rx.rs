@@ -399,7 +399,10 @@ impl Rx {
             };
             let Front { flags, offset, length } = front;
             if flags & COMMAND != 0 {
-                let keep = self.obey(&self.writer.unparsed()[offset..offset + length], link);
+                // The box ends with the plain text.
+                let unparsed = self.writer.unparsed();
+                let last = unparsed.len() == offset + length;
+                let keep = self.obey(&unparsed[offset..offset + length], last, link);
                 self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
                 continue;
             }
@@ -448,7 +451,7 @@ impl Rx {
         let body: Msg = body.finish();
         let mut flags = flags;
         if flags & COMMAND != 0 {
-            if !self.obey(body.data(), link) {
+            if !self.obey(body.data(), true, link) {
                 flags |= SKIP;
             }
         } else {
@@ -459,20 +462,21 @@ impl Rx {
     }
 
     fn accept_command(&mut self, header: usize, length: usize, flags: u8, link: &Link) {
-        let body = &self.writer.unparsed()[header..header + length];
-        let keep = self.obey(body, link);
+        let unparsed = self.writer.unparsed();
+        let last = unparsed.len() == header + length;
+        let keep = self.obey(&unparsed[header..header + length], last, link);
         self.writer.accept_frame(header + length, if keep { flags } else { flags | SKIP });
     }
 
-    /// Acts on a command. True: it is for the socket.
-    fn obey(&self, body: &[u8], link: &Link) -> bool {
+    /// Acts on a command. `last`: nothing came behind it. True: it is for the socket.
+    fn obey(&self, body: &[u8], last: bool, link: &Link) -> bool {
         match Command::parse(body) {
             Command::Ping { ttl_deciseconds, context } => {
                 let mut frame = Vec::new();
                 Command::Pong { context }.encode_frame(&mut frame);
                 link.send_command(&frame);
                 if ttl_deciseconds > 0 {
-                    link.ping_ttl(ttl_deciseconds);
+                    link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
                 }
                 false
             }

@@ -21,8 +21,13 @@ use std::time::{Duration, Instant};
 
 /// How long the I/O thread rests between two looks at connections it has promised to write to.
 const PROMISE_REST: Duration = Duration::from_micros(50);
+/// The I/O thread's rests end this close to their time.
+const TIMER_SLACK_NS: u64 = 1000;
+/// How long a sender may pause before what it began as a stream counts as ended: the I/O thread
+/// has just been woken for it, and the last message of a short burst should not rest.
+const BURST_PAUSE: Duration = Duration::from_micros(5);
 /// A sender that appends less than this between two looks, in bytes, is no stream any more.
-const STREAM_VOLUME: u64 = 2048;
+const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 256 };
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -176,6 +181,7 @@ impl IoThread {
             .name(name)
             .spawn(move || {
                 prepare();
+                transport::set_timer_slack(TIMER_SLACK_NS);
                 reactor.run();
             })
             .map_err(Error::from);
@@ -223,7 +229,17 @@ struct Promise {
     /// What was appended and what was written at the last look.
     appended: u64,
     sent: u64,
-    fresh: bool,
+    age: Age,
+}
+
+/// How long a promise has been there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Nobody has looked yet.
+    New,
+    /// One look.
+    Fresh,
+    Settled,
 }
 
 pub(super) struct Reactor {
@@ -235,6 +251,8 @@ pub(super) struct Reactor {
     sets: HashMap<u64, WatchedSet>,
     pub(super) timers: Timers<Timer>,
     promises: Vec<Promise>,
+    /// Some promises are fresh.
+    fresh_promises: bool,
     ticking: usize,
     next_tick: Instant,
     pub(super) now: Instant,
@@ -252,6 +270,7 @@ impl Reactor {
             sets: HashMap::new(),
             timers: Timers::new(),
             promises: Vec::new(),
+            fresh_promises: false,
             ticking: 0,
             next_tick: Instant::now(),
             now: Instant::now(),
@@ -285,15 +304,27 @@ impl Reactor {
         if ASYNC_ONLY && !self.promises.is_empty() {
             timeout = Some(Duration::ZERO);
         } else if !self.promises.is_empty() {
-            // mio counts in milliseconds; this rest is shorter.
-            let mut fds =
-                [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
-            let _ = transport::poll_fds(&mut fds, Some(PROMISE_REST));
+            self.rest();
             timeout = Some(Duration::ZERO);
         }
         if self.poll.poll(events, timeout).is_err() {
             events.clear();
         }
+    }
+
+    /// Leaves connections with promises to their senders for a while.
+    fn rest(&self) {
+        if self.fresh_promises {
+            let begin = Instant::now();
+            while begin.elapsed() < BURST_PAUSE {
+                transport::sched_yield();
+            }
+            return;
+        }
+        // mio counts in milliseconds; this rest is shorter.
+        let mut fds =
+            [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        let _ = transport::poll_fds(&mut fds, Some(PROMISE_REST));
     }
 
     fn handle_event(&mut self, event: &mio::event::Event) {
@@ -360,7 +391,9 @@ impl Reactor {
             Request::Blocked => self.watch_output(id),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
-            Request::PingTtl(ttl) => self.ping_ttl(id, ttl),
+            Request::PingTtl { deciseconds, traffic } => {
+                self.ping_ttl(id, deciseconds, traffic);
+            }
         }
     }
 
@@ -402,8 +435,11 @@ impl Reactor {
     // Writing what others leave.
 
     pub(super) fn promise(&mut self, id: u64) {
-        if self.promises.iter().all(|promise| promise.session != id) {
-            self.promises.push(Promise { session: id, appended: 0, sent: 0, fresh: true });
+        if let Some(session) = self.sessions.get_mut(&id)
+            && !std::mem::replace(&mut session.promised, true)
+        {
+            let age = if ASYNC_ONLY { Age::Settled } else { Age::New };
+            self.promises.push(Promise { session: id, appended: 0, sent: 0, age });
         }
     }
 
@@ -411,30 +447,46 @@ impl Reactor {
     /// when it pauses is written here. Once the stream has become a trickle the output is given
     /// back, so that every message is written at once again.
     fn keep_promises(&mut self) {
+        self.fresh_promises = false;
         let mut promises = std::mem::take(&mut self.promises);
         promises.retain_mut(|promise| {
-            let Some(link) =
-                self.sessions.get(&promise.session).and_then(|session| session.link.clone())
-            else {
-                return false;
-            };
-            let before = (promise.appended, promise.sent);
-            promise.appended = link.appended();
-            promise.sent = link.sent();
-            if std::mem::take(&mut promise.fresh) && !ASYNC_ONLY {
-                return true;
+            let keep = self.keep_promise(promise);
+            if !keep && let Some(session) = self.sessions.get_mut(&promise.session) {
+                session.promised = false;
             }
-            let stream = promise.appended - before.0 >= STREAM_VOLUME && !ASYNC_ONLY;
-            if link.has_waiting() && (promise.sent == before.1 || !stream) {
-                let keep = self.write_link(promise.session, link.io_write());
-                promise.sent = link.sent();
-                if !keep {
-                    return false;
-                }
-            }
-            stream || !link.release()
+            keep
         });
         self.promises.append(&mut promises);
+    }
+
+    /// False: the promise has been taken back.
+    fn keep_promise(&mut self, promise: &mut Promise) -> bool {
+        let Some(link) =
+            self.sessions.get(&promise.session).and_then(|session| session.link.clone())
+        else {
+            return false;
+        };
+        let before = (promise.appended, promise.sent);
+        promise.appended = link.appended();
+        promise.sent = link.sent();
+        let appended = promise.appended - before.0;
+        let stream = match std::mem::replace(&mut promise.age, Age::Settled) {
+            Age::New => {
+                promise.age = Age::Fresh;
+                self.fresh_promises = true;
+                return true;
+            }
+            Age::Fresh => appended > 0,
+            Age::Settled => appended >= STREAM_VOLUME,
+        };
+        if link.has_waiting() && (promise.sent == before.1 || !stream || ASYNC_ONLY) {
+            let keep = self.write_link(promise.session, link.io_write());
+            promise.sent = link.sent();
+            if !keep {
+                return false;
+            }
+        }
+        stream || !link.release()
     }
 
     /// Acts on a round of writing. True: the promise to write stays.

@@ -154,6 +154,8 @@ pub(super) struct Session {
     heartbeat_timer: Option<TimerId>,
     traffic_seen: u64,
     output_watched: bool,
+    /// It is among the reactor's promises.
+    pub(super) promised: bool,
     /// The socket is done with it; it lives on until its messages are sent or the time is over.
     closing: bool,
     linger_timer: Option<TimerId>,
@@ -190,6 +192,7 @@ impl Session {
             heartbeat_timer: None,
             traffic_seen: 0,
             output_watched: false,
+            promised: false,
             closing: false,
             linger_timer: None,
         }
@@ -269,8 +272,10 @@ pub fn network_pipe(
         None => Rx::new(in_writer, rules),
     };
     let home: Arc<dyn Home> = home;
+    let pace = port.pace();
     let owner: Arc<dyn Owner> = port;
-    let link = Arc::new(Link::new(id as usize, out_reader, latest_out.clone(), rx, home, owner));
+    let out = (out_reader, latest_out.clone());
+    let link = Arc::new(Link::new(id as usize, out, rx, home, owner, pace));
     let mut pipe =
         Pipe::new(out_writer, in_reader, link.clone(), limit(options.sndhwm), receive_limit);
     pipe.conflate(latest_out, latest_in);
@@ -443,11 +448,12 @@ impl Reactor {
         self.arm_heartbeat(id);
     }
 
-    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16) {
+    /// A PING has come; what came after it counts as later traffic.
+    pub(super) fn ping_ttl(&mut self, id: u64, deciseconds: u16, traffic: u64) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let (Some(heartbeat), Some(link)) = (&mut session.heartbeat, &session.link) else { return };
-        session.traffic_seen = link.traffic();
+        let Some(heartbeat) = &mut session.heartbeat else { return };
+        session.traffic_seen = traffic;
         heartbeat.on_traffic();
         heartbeat.on_ping(now, deciseconds);
         self.arm_heartbeat(id);

@@ -41,6 +41,12 @@ impl NamedSocket {
         Ok(core)
     }
 
+    /// See [`Socket::is_resting`]; a closed socket is not.
+    #[inline]
+    pub fn is_resting(self) -> bool {
+        self.socket.is_resting()
+    }
+
     /// Whether it is of a type that libzmq lets several threads use. ENOTSOCK.
     pub fn is_thread_safe(self) -> Result<bool> {
         self.open(|open| open.is_thread_safe_type())

@@ -18,6 +18,7 @@ use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Calls that may find nothing, without waiting, before the claim on the connections is given up.
 const IDLE_CALLS: u32 = 16;
@@ -110,6 +111,7 @@ impl Open {
 
     #[cold]
     fn process_mail_slow(&mut self) {
+        self.socket.resting.store(false, Ordering::Relaxed);
         for mail in self.socket.mailbox.take() {
             match mail {
                 Mail::Readable(pipe) => self.activate_read(pipe),
@@ -362,6 +364,9 @@ impl Open {
             input = self.pattern.can_receive(&mut self.pipes);
         }
         self.sweep();
+        if !input && !self.is_claimed() {
+            self.socket.resting.store(true, Ordering::Release);
+        }
         input
     }
 
@@ -387,6 +392,7 @@ impl Open {
     /// Claims the connections for a caller about to wait. False: there are none, or the I/O thread
     /// keeps them.
     pub fn claim(&mut self) -> bool {
+        self.socket.resting.store(false, Ordering::Relaxed);
         !ASYNC_ONLY && !self.background && self.connections().is_some_and(|set| set.claim())
     }
 

@@ -157,7 +157,11 @@ fn look(items: &mut [Item]) -> Result<usize> {
 }
 
 /// What of `wanted` is there on a socket.
+#[inline]
 fn events(socket: NamedSocket, wanted: i16) -> Result<i16> {
+    if i32::from(wanted) == ZMQ_POLLIN && socket.is_resting() {
+        return Ok(0);
+    }
     let mut core = socket.lock()?;
     let open = core.as_mut().ok_or(Error::NOTSOCK)?;
     let mut there = 0;
@@ -311,8 +315,8 @@ impl Wait<'_> {
                 sleepers.push(set.sleeper());
             }
         }
-        let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        poll_fds_masked(&mut fds, rest, self.mask)?;
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        poll_fds_masked(&mut fds, parker.rest(left), self.mask)?;
         Ok(())
     }
 
