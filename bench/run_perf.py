@@ -39,6 +39,7 @@ P99_FLOOR = 0.5
 CPU_FLOOR = 0.6
 THROUGHPUT_FLOOR = 1.0
 CURVE_LATENCY_FLOOR = 0.4
+WS_FLOORS = {"latency": LATENCY_FLOORS["tcp", "unpinned"], "rate": 2.0}
 # libzmq has no tls: a multiple of this library's own tcp.
 TLS_FLOORS = {1024: 0.6}
 
@@ -131,7 +132,7 @@ class Workload:
             if self.transport == "ipc":
                 endpoint = f"ipc://{directory}/socket"
             else:
-                scheme = "tls" if self.transport == "tls" else "tcp"
+                scheme = self.transport if self.transport in ("tls", "ws") else "tcp"
                 endpoint = f"{scheme}://127.0.0.1:{free_port()}"
             programs = []
             for index, words in enumerate(self.tools):
@@ -318,6 +319,15 @@ def plan(options):
     for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
                                     ("thr", ["rate", "megabits"], (64, 1024, 65536),
                                      "throughput {}, msg/s")):
+        for size in sizes if options.ws else ():
+            tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
+                     for side in ("local", "remote")]
+            add("unpinned", tools, "ws", keys,
+                [Row(f"ws {unit.format(SIZE_NAMES[size])}", keys[0], WS_FLOORS[keys[0]])], size)
+
+    for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
+                                    ("thr", ["rate", "megabits"], (64, 1024, 65536),
+                                     "throughput {}, msg/s")):
         for size in sizes if options.tls else ():
             tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
                      for side in ("local", "remote")]
@@ -467,6 +477,7 @@ def parse_arguments():
     parser.add_argument("--curve", action="store_true", help="also CURVE latency and throughput")
     parser.add_argument("--tls", action="store_true",
                         help="also tls, beside this library's tcp; needs openssl")
+    parser.add_argument("--ws", action="store_true", help="also ws")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     parser.add_argument("--check", action="store_true", help="end with 1 if a floor is not met")
     parser.add_argument("--latency-seconds", type=float, metavar="S",

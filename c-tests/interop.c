@@ -68,7 +68,8 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 // RAW runs over tcp alone.
 static const char *const variants[] = {"tcp", "ipc", "tcp-curve", "ipc-curve", "tcp-plain",
-                                       "tcp-heartbeat", "tcp-curve-heartbeat"};
+                                       "tcp-heartbeat", "tcp-curve-heartbeat", "ws", "ws-plain",
+                                       "ws-curve"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 static const size_t sizes[] = {0,    1,    32,    33,    34,    254,    255,
@@ -389,7 +390,9 @@ static void secure(void *socket, bool binds) {
 static void bind_and_print(struct side *side, const char *variant) {
     char first[256], second[256];
     size_t size = sizeof first;
-    const char *any = strncmp(variant, "tcp", 3) == 0 ? "tcp://127.0.0.1:*" : "ipc://*";
+    const char *any = strncmp(variant, "tcp", 3) == 0  ? "tcp://127.0.0.1:*"
+                      : strncmp(variant, "ws", 2) == 0 ? "ws://127.0.0.1:*"
+                                                       : "ipc://*";
     if (getenv("INTEROP_CERTIFICATES"))
         any = "tls://127.0.0.1:*";
     setenv("TMPDIR", "/tmp", 0);
@@ -469,6 +472,8 @@ static void play(const struct scenario *scenario, const char *variant, bool bind
 static bool runs(const struct scenario *scenario, const char *variant) {
     if (scenario->kind == RAW)
         return strcmp(variant, "tcp") == 0;
+    if (strncmp(variant, "ws", 2) == 0 && !zmq_has("WS"))
+        return false;
     return !strstr(variant, "curve") || zmq_has("curve");
 }
 

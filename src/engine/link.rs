@@ -422,9 +422,27 @@ impl Link {
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
+            self.write_last_words();
             self.request(Request::Failed(failure));
         }
         (activated, end)
+    }
+
+    /// An answer to a peer that ends the connection goes out, and nothing behind it: messages wait
+    /// for the next connection.
+    fn write_last_words(&self) {
+        if !self.commands_waiting.load(Ordering::Acquire) || !self.ownership.try_io() {
+            return;
+        }
+        let mut tx = self.tx.lock();
+        let mut commands = self.commands.lock();
+        if tx.insert(&mut commands) {
+            self.commands_waiting.store(false, Ordering::Release);
+            tx.write_inserted();
+        }
+        drop(commands);
+        drop(tx);
+        self.ownership.io_keep();
     }
 
     /// See [`Request::PingTtl`].

@@ -48,8 +48,8 @@ const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"vsock", false),
     (c"draft", true),
     (c"tls", true),
-    (c"WS", false),
-    (c"WSS", false),
+    (c"WS", true),
+    (c"WSS", true),
 ];
 
 /// Tells whether the library has a capability: 1 or 0.

@@ -8,7 +8,7 @@ use super::reactor::{IoHandle, Reactor, Source, Timer};
 use super::timers::TimerId;
 use super::{Event, SocketPort};
 use crate::abi::*;
-use crate::endpoint::{IpcAddress, TcpConnect};
+use crate::endpoint::{Host, IpcAddress, TcpConnect, TcpSource, Transport, WsConnect};
 use crate::engine::{Failure, FailureClass, Home, Link, Owner, Rx, RxRules};
 use crate::errno::{Error, Result};
 use crate::options::Options;
@@ -16,10 +16,11 @@ use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
 use crate::transport::tls::ClientTls;
-use crate::transport::{Listener, SocketSettings, Stream};
+use crate::transport::{Listener, SocketSettings, Stream, host};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,14 +44,55 @@ pub enum ConnectTo {
     Tcp(TcpConnect),
     Tls(TcpConnect, ClientTls),
     Ipc(IpcAddress),
+    Ws(WsConnect),
+    Wss(WsConnect, ClientTls),
 }
 
 impl ConnectTo {
-    /// The address, if it is one of tcp or of what runs over it.
-    pub(super) fn tcp(&self) -> Option<&TcpConnect> {
+    pub(super) fn transport(&self) -> Transport {
         match self {
-            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => Some(address),
+            ConnectTo::Tcp(_) => Transport::Tcp,
+            ConnectTo::Tls(..) => Transport::Tls,
+            ConnectTo::Ipc(_) => Transport::Ipc,
+            ConnectTo::Ws(_) => Transport::Ws,
+            ConnectTo::Wss(..) => Transport::Wss,
+        }
+    }
+
+    /// Host and port of tcp and of what runs over it.
+    pub(super) fn host_and_port(&self) -> Option<(&Host, u16)> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => {
+                Some((&address.host, address.port))
+            }
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => {
+                Some((&address.host, address.port))
+            }
             ConnectTo::Ipc(_) => None,
+        }
+    }
+
+    /// Where to connect from.
+    pub(super) fn source(&self) -> Option<&TcpSource> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => address.source.as_ref(),
+            ConnectTo::Ipc(_) | ConnectTo::Ws(_) | ConnectTo::Wss(..) => None,
+        }
+    }
+
+    /// Of ws and wss.
+    pub(super) fn websocket(&self) -> Option<&WsConnect> {
+        match self {
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What lies between the protocol and tcp.
+    pub(super) fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            ConnectTo::Tls(_, tls) | ConnectTo::Wss(_, tls) => Some(tls),
+            _ => None,
         }
     }
 }
@@ -91,6 +133,7 @@ pub(super) enum State {
 pub(super) struct Session {
     pub(super) socket: u64,
     pub(super) origin: Origin,
+    pub(super) transport: Transport,
     pub(super) options: Arc<Options>,
     pub(super) settings: SocketSettings,
     pub(super) port: Arc<dyn SocketPort>,
@@ -104,6 +147,8 @@ pub(super) struct Session {
     /// Attempts since the last successful one.
     pub(super) attempts: u32,
     pub(super) connected_before: bool,
+    /// The present connection has no security mechanism, not even NULL.
+    pub(super) without_mechanism: bool,
     pub(super) timer: Option<TimerId>,
     heartbeat: Option<Heartbeat>,
     heartbeat_timer: Option<TimerId>,
@@ -120,6 +165,7 @@ impl Session {
     pub(super) fn new(
         socket: u64,
         origin: Origin,
+        transport: Transport,
         options: Arc<Options>,
         port: Arc<dyn SocketPort>,
         lease: Lease,
@@ -128,6 +174,7 @@ impl Session {
         Session {
             socket,
             origin,
+            transport,
             settings: SocketSettings::from(&*options),
             options,
             port,
@@ -139,6 +186,7 @@ impl Session {
             endpoint,
             attempts: 0,
             connected_before: false,
+            without_mechanism: false,
             timer: None,
             heartbeat: None,
             heartbeat_timer: None,
@@ -152,6 +200,25 @@ impl Session {
 
     pub(super) fn is_connecting_side(&self) -> bool {
         matches!(self.origin, Origin::Connected(_))
+    }
+
+    /// Takes down both ends of a connection, for the monitor. `path` ends their texts.
+    pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
+        if !matches!(self.transport, Transport::Ws | Transport::Wss) {
+            self.local = stream.local_endpoint();
+            self.remote = stream.remote_endpoint();
+            return;
+        }
+        let text = |address: Result<SocketAddr>| match address {
+            Ok(address) => (host::endpoint_text(self.transport, &address) + path).into_bytes(),
+            Err(_) => Vec::new(),
+        };
+        let (local, remote) = (text(stream.local_addr()), text(stream.peer_addr()));
+        self.local = local;
+        // A connecting session's is the user's text.
+        if !self.is_connecting_side() {
+            self.remote = remote;
+        }
     }
 
     /// Tells the monitor how the security mechanism failed.
@@ -231,8 +298,7 @@ impl Reactor {
             return;
         }
         session.handshake_event(failure.event);
-        let never_handshaken = session.options.raw_socket || session.heartbeat.is_none();
-        if never_handshaken && failure.class != FailureClass::Protocol {
+        if session.without_mechanism && failure.class != FailureClass::Protocol {
             let errno = failure.error.raw() as u64;
             session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
         }

@@ -10,12 +10,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::Socket;
 
 use super::{Stream, ipc, sys, tcp, tls};
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
+    /// tcp, or a transport over it.
     Tcp(tcp::Listener),
+    /// The same with TLS between.
     Tls(tls::Listener),
     Ipc(ipc::Listener),
 }
@@ -80,6 +83,24 @@ impl Listener {
             Listener::Tcp(listener) => listener.endpoint(),
             Listener::Tls(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),
+        }
+    }
+
+    /// What is spoken with those who are accepted.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Listener::Tcp(listener) => listener.transport(),
+            Listener::Tls(listener) => listener.transport(),
+            Listener::Ipc(_) => Transport::Ipc,
+        }
+    }
+
+    /// What ends the endpoints of accepted connections: the path of ws, else nothing.
+    pub fn path(&self) -> &str {
+        match self {
+            Listener::Tcp(listener) => listener.path(),
+            Listener::Tls(listener) => listener.path(),
+            Listener::Ipc(_) => "",
         }
     }
 

@@ -285,13 +285,24 @@ impl Writer {
     /// [`commit`]: Writer::commit
     #[inline]
     pub fn append(&mut self, flags: u8, body: &[u8]) -> Result<()> {
-        let total = if body.len() > 255 { body.len() + 9 } else { body.len() + 2 };
+        self.append_with(flags, body.len(), |room| room.copy_from_slice(body))
+    }
+
+    /// Appends a frame whose body of `length` bytes is stored by `fill`.
+    #[inline]
+    pub fn append_with(
+        &mut self,
+        flags: u8,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        let total = if length > 255 { length + 9 } else { length + 2 };
         self.reserve(total)?;
         self.begin_frame(flags);
         // SAFETY: `reserve` made room for `total` bytes beyond what was committed.
         let room = unsafe { self.end.chunk.spare(self.end.offset, total) };
-        let header = put_header(room, flags, body.len() as u64);
-        room[header..].copy_from_slice(body);
+        let header = put_header(room, flags, length as u64);
+        fill(&mut room[header..]);
         self.frame_done(total, flags);
         Ok(())
     }

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use super::ServerTls;
 use crate::endpoint::{Host, Transport};
 use crate::errno::Result;
-use crate::transport::{Accept, Accepted, ListenError, SocketSettings, host, tcp};
+use crate::transport::{Accept, Accepted, ListenError, SocketSettings, tcp};
 
 /// A listening tls socket.
 #[derive(Debug)]
 pub struct Listener {
     tcp: tcp::Listener,
     tls: Arc<ServerTls>,
-    endpoint: Vec<u8>,
 }
 
 /// Listens as [`tcp::listen`] does.
@@ -26,22 +25,14 @@ pub fn listen(
     settings: &SocketSettings,
     tls: Arc<ServerTls>,
 ) -> Result<Listener, ListenError> {
-    Ok(Listener::new(tcp::listen(host, port, settings)?, tls))
-}
-
-/// Listens on the descriptor of `ZMQ_USE_FD`, as [`tcp::adopt`] does.
-pub fn adopt(
-    descriptor: RawFd,
-    settings: &SocketSettings,
-    tls: Arc<ServerTls>,
-) -> Result<Listener> {
-    Ok(Listener::new(tcp::adopt(descriptor, settings)?, tls))
+    let tcp = tcp::listen(host, port, settings)?;
+    Ok(Listener::new(tcp.carrying(Transport::Tls, String::new()), tls))
 }
 
 impl Listener {
-    fn new(tcp: tcp::Listener, tls: Arc<ServerTls>) -> Listener {
-        let endpoint = host::endpoint_text(Transport::Tls, &tcp.local_addr()).into_bytes();
-        Listener { tcp, tls, endpoint }
+    /// `tcp` carries tls, or what runs over it.
+    pub fn new(tcp: tcp::Listener, tls: Arc<ServerTls>) -> Listener {
+        Listener { tcp, tls }
     }
 
     /// One attempt to accept a connection; its handshake is still to be made.
@@ -57,7 +48,16 @@ impl Listener {
 
     /// The endpoint bound to, in digits.
     pub fn endpoint(&self) -> &[u8] {
-        &self.endpoint
+        self.tcp.endpoint()
+    }
+
+    pub fn transport(&self) -> Transport {
+        self.tcp.transport()
+    }
+
+    /// What ends the endpoints of its connections.
+    pub fn path(&self) -> &str {
+        self.tcp.path()
     }
 }
 

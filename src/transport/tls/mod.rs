@@ -34,7 +34,7 @@ mod tests;
 mod verify;
 
 pub use config::{ClientTls, ServerTls};
-pub use listener::{Listener, adopt, listen};
+pub use listener::{Listener, listen};
 
 use std::cell::RefCell;
 use std::io::IoSlice;
