@@ -3,8 +3,10 @@
 // Contexts: options, shutdown, termination with sockets open, blocked, or owned by other threads.
 #include "harness.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 TEST(new_and_term) {
@@ -446,14 +448,14 @@ TEST(close_never_waits) {
     void *ctx = zmq_ctx_new();
     void *s = zmq_socket(ctx, ZMQ_PUSH);
     CHECK_OK(zmq_connect(s, "tcp://127.0.0.1:1"));
-    int linger = 300;
+    int linger = 2000;
     CHECK_OK(zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger));
     SEND(s, "lingers");
     long long start = now_ms();
     CHECK_OK(zmq_close(s));
-    CHECK_BETWEEN(now_ms() - start, 0, 250);
+    CHECK_BETWEEN(now_ms() - start, 0, 1900);
     CHECK_OK(zmq_ctx_term(ctx));
-    CHECK_BETWEEN(now_ms() - start, 290, DEADLINE_MS);
+    CHECK_BETWEEN(now_ms() - start, 1990, DEADLINE_MS);
 }
 
 // ---- signals -----------------------------------------------------------------------------------
@@ -482,4 +484,52 @@ TEST(a_signal_interrupts_term_which_can_be_called_again) {
     WAIT_BLOCKED(&thread);
     CHECK_OK(zmq_close(s));
     JOIN(&thread);
+}
+
+// ---- out of descriptors ------------------------------------------------------------------------
+
+// Takes all the descriptors there are; returns one of them, to be closed first.
+static int take_all_descriptors(void) {
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64}));
+    int fd = open("/dev/null", O_RDONLY), last = fd;
+    CHECK(fd >= 0);
+    for (int next; (next = dup(fd)) >= 0;)
+        last = next;
+    CHECK_EQ(errno, EMFILE);
+    return last;
+}
+
+TEST(no_descriptors_for_a_context) {
+    take_all_descriptors();
+    void *ctx = zmq_ctx_new();
+    // The one or the other is where they are missed.
+    if (ctx)
+        CHECK_NULL_ERRNO(zmq_socket(ctx, ZMQ_PULL), EMFILE);
+    else
+        CHECK_EQ(errno, EMFILE);
+    if (ctx)
+        CHECK_OK(zmq_ctx_term(ctx));
+}
+
+// What exists goes on, in threads that have never waited before, too.
+TEST_EACH(no_descriptors_for_others, EACH_TRANSPORT) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(b, BIND(a, transport));
+    BOUNCE(a, b);
+    take_all_descriptors();
+    struct call call = {.socket = a};
+    for (int i = 0; i < 2; i++) {
+        struct thread thread;
+        start_thread(&thread, i ? blocking_poll : blocking_recv, &call);
+        // Time to fall asleep: looking whether it does takes a descriptor.
+        WAIT_UNTIL(thread.id != 0);
+        for (int k = 0; k < 10; k++)
+            pause_briefly();
+        SEND(b, "hello");
+        JOIN(&thread);
+        CHECK_EQ(call.result, i ? 1 : 5);
+    }
+    EXPECT(a, "hello");
+    if (!reference_library()) // it aborts
+        CHECK_ERRNO(zmq_bind(a, "tcp://127.0.0.1:*"), EMFILE);
 }

@@ -274,19 +274,15 @@ TEST_EACH(fd_wakes_an_idle_loop, EACH_TRANSPORT) {
     }
 }
 
-// The descriptor falls silent once the events were read, though messages are left.
+// The descriptor falls silent once the events were read, though the message is left.
 TEST_EACH(fd_is_an_edge, EACH_TRANSPORT) {
     void *push, *pull;
     make_pair(transport, &push, &pull);
     SEND(push, "a");
-    SEND(push, "b");
     WAIT_UNTIL(GET_INT(pull, ZMQ_EVENTS) & ZMQ_POLLIN);
-    // Once everything has arrived, reading the events empties it.
     WAIT_UNTIL(GET_INT(pull, ZMQ_EVENTS) >= 0 && !fd_readable(pull, 10));
     CHECK(GET_INT(pull, ZMQ_EVENTS) & ZMQ_POLLIN);
     EXPECT(pull, "a");
-    CHECK(GET_INT(pull, ZMQ_EVENTS) & ZMQ_POLLIN);
-    EXPECT(pull, "b");
     CHECK_EQ(GET_INT(pull, ZMQ_EVENTS), 0);
 }
 

@@ -176,7 +176,8 @@ TEST_EACH(mandatory_at_the_limit, EACH_TRANSPORT) {
         CHECK(++sent < 10000);
     }
     CHECK_EQ(zmq_errno(), EAGAIN);
-    CHECK_ERRNO(zmq_send(router, "peer", 4, ZMQ_SNDMORE | ZMQ_DONTWAIT), EAGAIN);
+    if (strcmp(transport, "inproc") == 0)
+        CHECK_ERRNO(zmq_send(router, "peer", 4, ZMQ_SNDMORE | ZMQ_DONTWAIT), EAGAIN);
     for (int i = 0; i < sent; i++)
         CHECK_EQ(RECV(dealer).size, 65536);
     WAIT_UNTIL(zmq_send(router, "peer", 4, ZMQ_SNDMORE | ZMQ_DONTWAIT) == 4);

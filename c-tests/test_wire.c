@@ -533,6 +533,7 @@ TEST(own_pings) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
     SET_INT(s, ZMQ_HEARTBEAT_TTL, 1200);
+    SET_INT(s, ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
     int fd = RAW_CONNECT(BIND(s, "tcp"));
     ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
     for (int i = 0; i < 4; i++) {
@@ -855,6 +856,16 @@ TEST_OURS_ONLY(a_claimed_size_allocates_nothing, "it allocates first, and drops 
     ZMTP_HANDSHAKE(second, 1, "PUSH", NULL);
     ZMTP_SEND_LITERAL(second, 0, "still alive");
     EXPECT(s, "still alive");
+}
+
+TEST_OURS_ONLY(a_huge_handshake, "it takes what ZMQ_MAXMSGSIZE allows") {
+    void *s;
+    int fd = peer_of(ZMQ_PULL, &s);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    ZMTP_GREET(fd, 1);
+    RAW_SEND_LITERAL(fd, "\6\0\0\0\0\0\x10\0\1\5READY");
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    RAW_EXPECT_CLOSED(fd);
 }
 
 TEST(error_during_the_handshake) {

@@ -12,11 +12,11 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/ctx/threads.rs", "scheduling of I/O threads"),
     ("src/errno.rs", "the calling thread's errno"),
     ("src/ffi/", "pointers from C"),
+    ("src/mechanism/curve/sodium.rs", "libsodium"),
     ("src/msg/storage/", "the 64 bytes of a message and what they point to"),
     ("src/msg/tests.rs", "messages in memory as C has it"),
     ("src/pipe/chunk.rs", "the memory of a rope"),
     ("src/pipe/rope/", "a chunk written and read at the same time"),
-    ("src/tools/curve_keys.rs", "libsodium"),
     ("src/tools/threads.rs", "signal masks"),
     ("src/transport/sys/", "system calls that the standard library lacks"),
 ];

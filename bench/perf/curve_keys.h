@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* CURVE key pairs for local_thr and remote_thr, made for this test and good for nothing else. */
+/* CURVE for the perf tools: key pairs made for this test and good for nothing else. */
 #ifndef CURVE_KEYS_H
 #define CURVE_KEYS_H
 
@@ -12,6 +12,20 @@
 static inline void set_key(void *socket, int option, const char *key)
 {
     check(zmq_setsockopt(socket, option, key, strlen(key) + 1), "zmq_setsockopt");
+}
+
+static inline void enable_curve_server(void *socket)
+{
+    int server = 1;
+    check(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &server, sizeof server), "zmq_setsockopt");
+    set_key(socket, ZMQ_CURVE_SECRETKEY, SERVER_SECRET_KEY);
+}
+
+static inline void enable_curve_client(void *socket)
+{
+    set_key(socket, ZMQ_CURVE_SECRETKEY, CLIENT_SECRET_KEY);
+    set_key(socket, ZMQ_CURVE_PUBLICKEY, CLIENT_PUBLIC_KEY);
+    set_key(socket, ZMQ_CURVE_SERVERKEY, SERVER_PUBLIC_KEY);
 }
 
 #endif

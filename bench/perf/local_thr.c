@@ -3,16 +3,10 @@
 #include "perf.h"
 
 #include "curve_keys.h"
+#include "tls_options.h"
 
 static const char usage[] =
     "usage: local_thr <bind-to> <message-size> <message-count> [<enable_curve>]";
-
-static void enable_curve(void *socket)
-{
-    int server = 1;
-    check(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &server, sizeof server), "zmq_setsockopt");
-    set_key(socket, ZMQ_CURVE_SECRETKEY, SERVER_SECRET_KEY);
-}
 
 int main(int argc, char *argv[])
 {
@@ -26,7 +20,8 @@ int main(int argc, char *argv[])
     void *context = check_handle(zmq_ctx_new(), "zmq_ctx_new");
     void *socket = check_handle(zmq_socket(context, ZMQ_PULL), "zmq_socket");
     if (argc == 5 && number_argument(argv[4], 0, usage))
-        enable_curve(socket);
+        enable_curve_server(socket);
+    prepare_server(socket, argv[1]);
     check(zmq_bind(socket, argv[1]), "zmq_bind");
     uint64_t elapsed = receive_stream(socket, size, count);
 

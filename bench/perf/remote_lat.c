@@ -2,11 +2,15 @@
 /* The asking side of the latency test: REQ round trips, mean one-way time. */
 #include "perf.h"
 
-static const char usage[] = "usage: remote_lat <connect-to> <message-size> <roundtrip-count>";
+#include "curve_keys.h"
+#include "tls_options.h"
+
+static const char usage[] =
+    "usage: remote_lat <connect-to> <message-size> <roundtrip-count> [<enable_curve>]";
 
 int main(int argc, char *argv[])
 {
-    if (argc != 4) {
+    if (argc != 4 && argc != 5) {
         printf("%s\n", usage);
         return 1;
     }
@@ -15,6 +19,9 @@ int main(int argc, char *argv[])
 
     void *context = check_handle(zmq_ctx_new(), "zmq_ctx_new");
     void *socket = check_handle(zmq_socket(context, ZMQ_REQ), "zmq_socket");
+    if (argc == 5 && number_argument(argv[4], 0, usage))
+        enable_curve_client(socket);
+    prepare_client(socket, argv[1]);
     check(zmq_connect(socket, argv[1]), "zmq_connect");
 
     zmq_msg_t message;

@@ -3,16 +3,10 @@
 #include "perf.h"
 
 #include "curve_keys.h"
+#include "tls_options.h"
 
 static const char usage[] =
     "usage: remote_thr <connect-to> <message-size> <message-count> [<enable_curve>]";
-
-static void enable_curve(void *socket)
-{
-    set_key(socket, ZMQ_CURVE_SECRETKEY, CLIENT_SECRET_KEY);
-    set_key(socket, ZMQ_CURVE_PUBLICKEY, CLIENT_PUBLIC_KEY);
-    set_key(socket, ZMQ_CURVE_SERVERKEY, SERVER_PUBLIC_KEY);
-}
 
 int main(int argc, char *argv[])
 {
@@ -26,7 +20,8 @@ int main(int argc, char *argv[])
     void *context = check_handle(zmq_ctx_new(), "zmq_ctx_new");
     void *socket = check_handle(zmq_socket(context, ZMQ_PUSH), "zmq_socket");
     if (argc == 5 && number_argument(argv[4], 0, usage))
-        enable_curve(socket);
+        enable_curve_client(socket);
+    prepare_client(socket, argv[1]);
     check(zmq_connect(socket, argv[1]), "zmq_connect");
     send_stream(socket, size, count);
     close_all(context, socket);

@@ -12,7 +12,7 @@ mod zap;
 use crate::errno::{Error, Result};
 use crate::io::{IoHandle, IoThread, Lease};
 use crate::options::ContextOptions;
-use crate::transport::{self, EventFd, Resolver};
+use crate::transport::{self, DEAF_SLEEP, EventFd, Resolver};
 use inproc::Registry;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -127,7 +127,14 @@ impl Context {
         for number in 0..options.io_threads {
             let name = threads::name(&options, number);
             let prepare = threads::preparation(&options);
-            threads.push(IoThread::start(name, resolver.clone(), prepare)?);
+            match IoThread::start(name, resolver.clone(), prepare) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    // All or none: the next socket tries again.
+                    threads.drain(..).for_each(|mut thread| thread.stop());
+                    return Err(error);
+                }
+            }
         }
         let handles = threads.iter().map(|thread| thread.handle.clone()).collect();
         Ok(self.handles.get_or_init(|| handles))
@@ -167,24 +174,34 @@ impl Context {
     /// Waits until every socket is closed and every session is gone. EINTR when a signal handler
     /// has run.
     fn wait_for_members(&self) -> Result<()> {
-        let event = {
-            let mut event = self.term_event.lock();
-            match &*event {
-                Some(event) => event.clone(),
-                None => event.insert(Arc::new(EventFd::new()?)).clone(),
+        while !self.is_deserted() {
+            let event = self.term_event();
+            // Somebody may have left before there was anything to be told by.
+            if self.is_deserted() {
+                break;
             }
-        };
-        loop {
-            {
-                let members = self.members.lock();
-                if members.sockets.is_empty() && members.leases == 0 {
-                    return Ok(());
-                }
+            let fd = event.as_ref().map_or(-1, |event| event.fd());
+            let mut fds = [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }];
+            transport::poll_fds(&mut fds, event.is_none().then_some(DEAF_SLEEP))?;
+            if let Some(event) = event {
+                event.drain()?;
             }
-            let mut fds = [libc::pollfd { fd: event.fd(), events: libc::POLLIN, revents: 0 }];
-            transport::poll_fds(&mut fds, None)?;
-            event.drain()?;
         }
+        Ok(())
+    }
+
+    fn is_deserted(&self) -> bool {
+        let members = self.members.lock();
+        members.sockets.is_empty() && members.leases == 0
+    }
+
+    /// What tells that members have left. `None`: there are no descriptors for it.
+    fn term_event(&self) -> Option<Arc<EventFd>> {
+        let mut event = self.term_event.lock();
+        if event.is_none() {
+            *event = EventFd::new().ok().map(Arc::new);
+        }
+        event.clone()
     }
 }
 

@@ -1,18 +1,44 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! How the peer's bytes become frames of the pipe.
+//! How the peer's bytes become frames of the pipe, in two stages: the *framing* of the connection
+//! tells where a frame begins and ends, and the frame is *opened* if the security mechanism says so
+//! ([`Open`]), in place.
+//!
+//! Without the one, and with the framing of the pipe itself, frames stay as they came in.
 
 use crate::pipe::rope::{COMMAND, MORE};
+use crate::zmtp::Open;
+use crate::zmtp::zws::Side;
 
-/// The framing of what arrives.
+/// How frames are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decoder {
+pub enum Deframing {
     /// ZMTP 2.0 and later: the bytes are read straight into the pipe.
-    Plain,
+    Zmtp,
     /// ZMTP 1.0.
     Legacy,
-    /// No framing: every read is a message part of its own (STREAM).
+    /// Messages of WebSocket, to this side.
+    WebSocket(Side),
+    /// Not at all: every read is a message part of its own (STREAM).
     Raw,
+}
+
+/// The way in of one connection.
+pub struct Decoder {
+    pub framing: Deframing,
+    /// With [`Deframing::Zmtp`] and [`Deframing::WebSocket`] only.
+    pub open: Option<Box<dyn Open>>,
+}
+
+impl Decoder {
+    pub fn new(framing: Deframing) -> Decoder {
+        Decoder { framing, open: None }
+    }
+
+    /// The same for frames that have to be opened.
+    pub fn opened(self, open: Box<dyn Open>) -> Decoder {
+        Decoder { open: Some(open), ..self }
+    }
 }
 
 /// The rule for what may reach a REQ socket (RFC 28): `[request id MORE]? empty MORE, body…`.

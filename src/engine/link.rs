@@ -16,7 +16,7 @@ use crate::msg::Metadata;
 use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
-use crate::zmtp::error::FailureClass;
+use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,19 +34,31 @@ const BORROW_AT: u64 = 64 * 1024;
 pub struct Failure {
     pub class: FailureClass,
     pub error: Error,
+    /// What the socket monitor is to be told of the security mechanism.
+    pub event: HandshakeEvent,
 }
 
 impl Failure {
     pub fn connection(error: Error) -> Failure {
-        Failure { class: FailureClass::Connection, error }
+        Failure::new(FailureClass::Connection, error)
     }
 
     pub fn protocol(error: Error) -> Failure {
-        Failure { class: FailureClass::Protocol, error }
+        Failure::new(FailureClass::Protocol, error)
+    }
+
+    /// A frame in traffic that the security mechanism cannot accept.
+    pub fn security(error: ProtocolError) -> Failure {
+        let event = HandshakeEvent::Protocol(error);
+        Failure { event, ..Failure::protocol(Error::PROTO) }
     }
 
     pub fn timeout() -> Failure {
-        Failure { class: FailureClass::Timeout, error: Error::AGAIN }
+        Failure::new(FailureClass::Timeout, Error::AGAIN)
+    }
+
+    fn new(class: FailureClass, error: Error) -> Failure {
+        Failure { class, error, event: HandshakeEvent::None }
     }
 }
 
@@ -61,8 +73,9 @@ pub enum Request {
     Failed(Failure),
     /// The socket has closed its end of the pipe.
     PipeClosed,
-    /// The peer asked for a time-out, in deciseconds.
-    PingTtl(u16),
+    /// The peer asked for a time-out. `traffic` is the number of reads up to its PING, one less if
+    /// more than the PING came with it.
+    PingTtl { deciseconds: u16, traffic: u64 },
 }
 
 /// The I/O thread of a link. `token` is the number the link was given there.
@@ -104,6 +117,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
+    /// The stream holds bytes that the kernel has not taken.
+    unsent: AtomicBool,
     /// The socket's.
     pace: Arc<Pace>,
     home: Arc<dyn Home>,
@@ -140,6 +155,7 @@ impl Link {
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
             pace,
             home,
             token,
@@ -187,6 +203,7 @@ impl Link {
         self.committed.volume() != self.sent.load(Ordering::Acquire)
             || self.commands_waiting.load(Ordering::Acquire)
             || self.latest_waiting.load(Ordering::Acquire)
+            || self.unsent.load(Ordering::Acquire)
     }
 
     /// Bytes appended so far.
@@ -276,7 +293,8 @@ impl Link {
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
-        self.sent.store(tx.sender().volume(), Ordering::Release);
+        self.unsent.store(tx.has_unsent(), Ordering::Release);
+        self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
         }
@@ -328,7 +346,8 @@ impl Link {
         {
             let mut tx = self.tx.lock();
             tx.detach();
-            self.sent.store(tx.sender().volume(), Ordering::Release);
+            self.unsent.store(false, Ordering::Release);
+            self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();
         self.commands_waiting.store(false, Ordering::Release);
@@ -399,17 +418,36 @@ impl Link {
         let before = rx.reads();
         let (activated, end) = rx.read(self, at_end);
         if rx.reads() != before {
-            self.traffic.fetch_add(1, Ordering::Relaxed);
+            self.traffic.store(rx.reads(), Ordering::Relaxed);
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
+            self.write_last_words();
             self.request(Request::Failed(failure));
         }
         (activated, end)
     }
 
-    pub(super) fn ping_ttl(&self, deciseconds: u16) {
-        self.request(Request::PingTtl(deciseconds));
+    /// An answer to a peer that ends the connection goes out, and nothing behind it: messages wait
+    /// for the next connection.
+    fn write_last_words(&self) {
+        if !self.commands_waiting.load(Ordering::Acquire) || !self.ownership.try_io() {
+            return;
+        }
+        let mut tx = self.tx.lock();
+        let mut commands = self.commands.lock();
+        if tx.insert(&mut commands) {
+            self.commands_waiting.store(false, Ordering::Release);
+            tx.write_inserted();
+        }
+        drop(commands);
+        drop(tx);
+        self.ownership.io_keep();
+    }
+
+    /// See [`Request::PingTtl`].
+    pub(super) fn ping_ttl(&self, deciseconds: u16, traffic: u64) {
+        self.request(Request::PingTtl { deciseconds, traffic });
     }
 
     /// Where the link is among its socket's connections.

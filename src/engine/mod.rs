@@ -12,6 +12,7 @@ pub mod counters;
 mod decode;
 mod encode;
 mod link;
+mod outbox;
 mod pace;
 mod rx;
 mod rx_claim;
@@ -25,7 +26,7 @@ pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
 
 pub use crate::zmtp::error::FailureClass;
 pub use counters::{Counters, Side, Written};
-pub use decode::Decoder;
+pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use pace::Pace;

@@ -4,13 +4,18 @@
 //! there, and committed message by message up to the high-water mark. Large bodies are read into
 //! the memory of the message that will be handed out.
 
-use super::decode::{Decoder, ReplyFilter};
+mod websocket;
+
+use self::websocket::{Inbox, Incoming};
+use super::decode::{Decoder, Deframing, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
 use crate::msg::{Metadata, Msg, MsgBuilder};
 use crate::pipe::rope::{self, COMMAND, LONG, MORE, SKIP, Writer, rope};
 use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{ReadOutcome, Stream};
+use crate::zmtp::Opened;
+use crate::zmtp::cipher::OPENED_OFFSET;
 use crate::zmtp::command::Command;
 use crate::zmtp::frame::{self, Flags, HeaderParse};
 use std::sync::Arc;
@@ -58,6 +63,15 @@ struct Large {
     body: MsgBuilder,
 }
 
+/// A sealed frame at the front of the unparsed bytes that was opened, and waits for room.
+#[derive(Clone, Copy)]
+struct Front {
+    flags: u8,
+    /// Where its body begins.
+    offset: usize,
+    length: usize,
+}
+
 /// The input of a connection. Touched only by whoever has the claim.
 pub struct Rx {
     writer: Writer,
@@ -66,8 +80,12 @@ pub struct Rx {
     rules: RxRules,
     filter: ReplyFilter,
     large: Option<Large>,
+    front: Option<Front>,
     /// Received bytes of a framing that is not the pipe's.
     scratch: Vec<u8>,
+    /// Received bytes of messages of WebSocket, and a large one that began there.
+    inbox: Inbox,
+    incoming: Option<Incoming>,
     reads: u64,
     /// Where the newest message goes when the pipe conflates.
     latest: Option<(Latest, rope::Reader)>,
@@ -79,11 +97,14 @@ impl Rx {
         Rx {
             writer,
             stream: None,
-            decoder: Decoder::Plain,
+            decoder: Decoder::new(Deframing::Zmtp),
             rules,
             filter: ReplyFilter::Begin,
             large: None,
+            front: None,
             scratch: Vec::new(),
+            inbox: Inbox::default(),
+            incoming: None,
             reads: 0,
             latest: None,
             closed: false,
@@ -127,13 +148,14 @@ impl Rx {
         if bytes.is_empty() {
             return Ok(());
         }
-        match self.decoder {
-            Decoder::Plain => {
+        match self.decoder.framing {
+            Deframing::Zmtp => {
                 let room = self.writer.receive_buffer(bytes.len())?;
                 room[..bytes.len()].copy_from_slice(bytes);
                 self.writer.received(bytes.len());
             }
-            _ => self.scratch.extend_from_slice(bytes),
+            Deframing::WebSocket(_) => self.inbox.preload(bytes),
+            Deframing::Legacy | Deframing::Raw => self.scratch.extend_from_slice(bytes),
         }
         Ok(())
     }
@@ -147,8 +169,12 @@ impl Rx {
     /// Forgets the stream and every message not received whole.
     pub fn detach(&mut self) {
         self.stream = None;
+        self.decoder = Decoder::new(Deframing::Zmtp);
         self.large = None;
+        self.front = None;
         self.scratch = Vec::new();
+        self.inbox = Inbox::default();
+        self.incoming = None;
         self.writer.rollback();
     }
 
@@ -220,12 +246,17 @@ impl Rx {
             let (outcome, surplus) = stream.read_message(&mut large.body, ahead)?;
             self.writer.received(surplus);
             let full = match outcome {
-                ReadOutcome::Read(count) => count >= room || large.body.remaining() > 0,
+                ReadOutcome::Read(count) => {
+                    count >= room || large.body.remaining() > 0 || stream.holds_input()
+                }
                 _ => false,
             };
             return Ok((outcome, full));
         }
-        if self.decoder != Decoder::Plain {
+        if matches!(self.decoder.framing, Deframing::WebSocket(_)) {
+            return self.receive_messages(stream);
+        }
+        if self.decoder.framing != Deframing::Zmtp {
             let before = self.scratch.len();
             self.scratch.resize(before + RAW_PART, 0);
             let outcome = stream.read_into(&mut self.scratch[before..]);
@@ -234,7 +265,7 @@ impl Rx {
                 _ => 0,
             };
             self.scratch.truncate(before + count);
-            return Ok((outcome?, count == RAW_PART));
+            return Ok((outcome?, count == RAW_PART || stream.holds_input()));
         }
         let minimum = self.wanted().max(READ_MINIMUM);
         let fresh = self.writer.unparsed().is_empty();
@@ -247,7 +278,7 @@ impl Rx {
         if full && fresh {
             self.writer.grow();
         }
-        Ok((outcome, full))
+        Ok((outcome, full || stream.holds_input()))
     }
 
     /// How many bytes the frame at the front still lacks, when that is known.
@@ -265,10 +296,12 @@ impl Rx {
 
     /// Recognises frames. False: stopped at the high-water mark.
     fn parse(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
-        match self.decoder {
-            Decoder::Plain => self.parse_plain(link),
-            Decoder::Legacy => self.parse_legacy(),
-            Decoder::Raw => {
+        match self.decoder.framing {
+            Deframing::Zmtp if self.decoder.open.is_some() => self.parse_sealed(link),
+            Deframing::Zmtp => self.parse_plain(link),
+            Deframing::Legacy => self.parse_legacy(),
+            Deframing::WebSocket(side) => self.parse_messages(side, link),
+            Deframing::Raw => {
                 if self.scratch.is_empty() {
                     return Ok(true);
                 }
@@ -324,11 +357,93 @@ impl Rx {
             if length < REFERENCE_THRESHOLD {
                 return Ok(true);
             }
-            let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
-            body.push(&self.writer.unparsed()[header_len..]).map_err(Failure::connection)?;
-            self.writer.truncate_unparsed(header_len);
-            self.large = Some(Large { flags, header: header_len, body });
+            self.begin_large(flags, header_len, length)?;
         }
+    }
+
+    /// Frames of a security mechanism. What is inside of them comes to lie further back, with a
+    /// header of its own ahead of it, and the pipe passes over what remains.
+    fn parse_sealed(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
+        loop {
+            if let Some(large) = self.large.take() {
+                if !large.body.is_full() {
+                    self.large = Some(large);
+                    return Ok(true);
+                }
+                self.accept_sealed_large(large, link)?;
+                continue;
+            }
+            let front = match self.front.take() {
+                Some(front) => front,
+                None => {
+                    let unparsed = self.writer.unparsed();
+                    let HeaderParse::Header { flags, header_len, body_len } =
+                        frame::parse_header(unparsed)
+                    else {
+                        return Ok(true);
+                    };
+                    let length = frame::check_size(body_len, self.rules.max_msg_size)
+                        .map_err(Failure::protocol)?;
+                    if unparsed.len() - header_len < length {
+                        if length < REFERENCE_THRESHOLD {
+                            return Ok(true);
+                        }
+                        if !self.has_room() {
+                            return Ok(false);
+                        }
+                        self.begin_large(flags.byte() & LONG, header_len, length)?;
+                        continue;
+                    }
+                    self.open_front(header_len, length)?
+                }
+            };
+            let Front { flags, offset, length } = front;
+            if flags & COMMAND != 0 {
+                // The box ends with the plain text.
+                let unparsed = self.writer.unparsed();
+                let last = unparsed.len() == offset + length;
+                let keep = self.obey(&unparsed[offset..offset + length], last, link);
+                self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
+                continue;
+            }
+            if !self.has_room() {
+                self.front = Some(front);
+                return Ok(false);
+            }
+            self.check_reply(flags, length)?;
+            self.writer.accept_body(offset, length, flags);
+        }
+    }
+
+    fn open_front(&mut self, header: usize, length: usize) -> std::result::Result<Front, Failure> {
+        let sealed = &mut self.writer.unparsed_mut()[header..header + length];
+        let opened = open(&mut self.decoder, sealed)?;
+        let length = length - opened.offset;
+        Ok(Front { flags: kept_flags(opened.flags), offset: header + opened.offset, length })
+    }
+
+    fn accept_sealed_large(
+        &mut self,
+        mut large: Large,
+        link: &Link,
+    ) -> std::result::Result<(), Failure> {
+        let opened = open(&mut self.decoder, large.body.filled_mut())?;
+        large.flags |= kept_flags(opened.flags);
+        large.body.trim_front(opened.offset);
+        self.accept_large(large, link)
+    }
+
+    fn begin_large(
+        &mut self,
+        flags: u8,
+        header: usize,
+        length: usize,
+    ) -> std::result::Result<(), Failure> {
+        let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
+        body.push(&self.writer.unparsed()[header..]).map_err(Failure::connection)?;
+        self.writer.truncate_unparsed(header);
+        self.large = Some(Large { flags, header, body });
+        Ok(())
     }
 
     fn accept_large(&mut self, large: Large, link: &Link) -> std::result::Result<(), Failure> {
@@ -336,7 +451,7 @@ impl Rx {
         let body: Msg = body.finish();
         let mut flags = flags;
         if flags & COMMAND != 0 {
-            if !self.obey(body.data(), link) {
+            if !self.obey(body.data(), true, link) {
                 flags |= SKIP;
             }
         } else {
@@ -347,20 +462,21 @@ impl Rx {
     }
 
     fn accept_command(&mut self, header: usize, length: usize, flags: u8, link: &Link) {
-        let body = &self.writer.unparsed()[header..header + length];
-        let keep = self.obey(body, link);
+        let unparsed = self.writer.unparsed();
+        let last = unparsed.len() == header + length;
+        let keep = self.obey(&unparsed[header..header + length], last, link);
         self.writer.accept_frame(header + length, if keep { flags } else { flags | SKIP });
     }
 
-    /// Acts on a command. True: it is for the socket.
-    fn obey(&self, body: &[u8], link: &Link) -> bool {
+    /// Acts on a command. `last`: nothing came behind it. True: it is for the socket.
+    fn obey(&self, body: &[u8], last: bool, link: &Link) -> bool {
         match Command::parse(body) {
             Command::Ping { ttl_deciseconds, context } => {
                 let mut frame = Vec::new();
                 Command::Pong { context }.encode_frame(&mut frame);
                 link.send_command(&frame);
                 if ttl_deciseconds > 0 {
-                    link.ping_ttl(ttl_deciseconds);
+                    link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
                 }
                 false
             }
@@ -429,6 +545,16 @@ impl Rx {
             latest.lock().message = newest;
         }
         changed
+    }
+}
+
+/// Opens the body of a frame in place.
+fn open(decoder: &mut Decoder, sealed: &mut [u8]) -> std::result::Result<Opened, Failure> {
+    let open = decoder.open.as_mut().ok_or(Failure::protocol(Error::PROTO))?;
+    match open.open(sealed) {
+        Ok(opened) if (OPENED_OFFSET..=sealed.len()).contains(&opened.offset) => Ok(opened),
+        Ok(_) => Err(Failure::protocol(Error::PROTO)),
+        Err(error) => Err(Failure::security(error)),
     }
 }
 

@@ -42,13 +42,14 @@ const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"pgm", false),
     (c"tipc", false),
     (c"norm", false),
-    (c"curve", false),
+    (c"curve", true),
     (c"gssapi", false),
     (c"vmci", false),
     (c"vsock", false),
     (c"draft", true),
-    (c"WS", false),
-    (c"WSS", false),
+    (c"tls", true),
+    (c"WS", true),
+    (c"WSS", true),
 ];
 
 /// Tells whether the library has a capability: 1 or 0.

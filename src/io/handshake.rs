@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread.
+//! From a fresh stream to traffic, run by the I/O thread: what the transport has to negotiate, then
+//! the ZMTP handshake, which inside WebSocket begins with the upgrade; all within
+//! `ZMQ_HANDSHAKE_IVL`.
 
 use super::reactor::{Reactor, Source, Timer};
 use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
-use crate::engine::{Decoder, Encoder, Failure, FailureClass, Traffic};
+use crate::endpoint::Transport;
+use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
+use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::{Metadata, Msg};
 use crate::options::{Mechanism, Options};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
-use crate::zmtp::error::{HandshakeError, HandshakeEvent};
+use crate::zmtp::error::HandshakeError;
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
-use crate::zmtp::{SocketType, Version};
+use crate::zmtp::zws::{Side, UpgradeConfig};
+use crate::zmtp::{Cipher, SocketType, Version};
 use mio::Interest;
 use std::sync::Arc;
 use std::time::Duration;
+use tungstenite::handshake::client::generate_key;
 
 /// Bytes read at once during a handshake.
 const READ_SIZE: usize = 4096;
@@ -35,11 +41,52 @@ pub(super) struct Handshaking {
 }
 
 impl Reactor {
-    /// Begins the protocol on a stream just connected or accepted.
+    /// Begins on a stream just connected or accepted.
     pub(super) fn start_engine(&mut self, id: u64, stream: Stream) {
+        if !stream.negotiates() {
+            self.start_protocol(id, stream);
+            return;
+        }
+        let fd = stream.fd();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.state = State::Negotiating(stream);
+        self.limit_handshake(id);
+        self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
+        self.continue_negotiation(id);
+    }
+
+    pub(super) fn continue_negotiation(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Negotiating(stream) = &session.state else { return };
+        match stream.negotiate() {
+            Ok(false) => {}
+            Ok(true) => {
+                let state = std::mem::replace(&mut session.state, State::Idle);
+                let State::Negotiating(stream) = state else { return };
+                self.deregister(stream.fd());
+                self.start_protocol(id, stream);
+            }
+            Err(error) => self.handshake_failed(id, Failure::connection(error)),
+        }
+    }
+
+    /// Sets the time limit, unless it runs already.
+    fn limit_handshake(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl)
+            && session.timer.is_none()
+        {
+            let at = self.now + Duration::from_millis(interval);
+            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
+        }
+    }
+
+    /// Begins the protocol on a stream that is ready for its first byte.
+    fn start_protocol(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.options.raw_socket {
-            self.begin_traffic(id, stream, None, Vec::new());
+            self.timers.cancel(session.timer.take());
+            self.begin_traffic(id, stream, None, None, Vec::new());
             return;
         }
         let Some(config) = handshake_config(&session.options, &stream) else {
@@ -47,16 +94,17 @@ impl Reactor {
             return;
         };
         let fd = stream.fd();
+        let handshake = match upgrade(session) {
+            Some(upgrade) => config.start_upgrade(upgrade),
+            None => config.start(),
+        };
         session.state = State::Handshaking(Box::new(Handshaking {
             stream,
-            handshake: config.start(),
+            handshake,
             question: None,
             limited: session.options.handshake_ivl > 0,
         }));
-        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl) {
-            let at = self.now + Duration::from_millis(interval);
-            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
-        }
+        self.limit_handshake(id);
         self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
         self.continue_handshake(id);
     }
@@ -64,35 +112,30 @@ impl Reactor {
     pub(super) fn continue_handshake(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let State::Handshaking(handshaking) = &mut session.state else { return };
-        match handshaking.advance(&*session.port, id, &self.handle) {
+        let outcome = handshaking.advance(&*session.port, id, &self.handle);
+        if handshaking.handshake.poll_upgraded() {
+            session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
+        }
+        match outcome {
             Ok(Step::Waiting) => {}
             Ok(Step::Established(leftover)) => {
                 let state = std::mem::replace(&mut session.state, State::Idle);
                 self.timers.cancel(session.timer.take());
                 let State::Handshaking(handshaking) = state else { return };
-                let Handshaking { stream, handshake, .. } = *handshaking;
+                let Handshaking { stream, mut handshake, .. } = *handshaking;
                 self.deregister(stream.fd());
+                let cipher = handshake.take_cipher();
                 let established = handshake.into_established();
-                self.begin_traffic(id, stream, established, leftover);
+                self.begin_traffic(id, stream, established, cipher, leftover);
             }
             Err(Broken::Stream(error)) => {
                 self.handshake_failed(id, Failure::connection(error));
             }
+            Err(Broken::Protocol(error)) if error == HandshakeError::closed() => {
+                self.handshake_failed(id, Failure::connection(error.errno));
+            }
             Err(Broken::Protocol(error)) => {
-                match error.event {
-                    HandshakeEvent::None => {}
-                    HandshakeEvent::NoDetail(errno) => {
-                        let errno = errno.raw() as u64;
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
-                    }
-                    HandshakeEvent::Protocol(code) => {
-                        let code = u64::from(code.code());
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, code);
-                    }
-                    HandshakeEvent::Auth(status) => {
-                        session.event(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, u64::from(status));
-                    }
-                }
+                session.handshake_event(error.event);
                 self.connection_lost(id, error.class);
             }
         }
@@ -114,6 +157,7 @@ impl Reactor {
         id: u64,
         stream: Stream,
         established: Option<Established>,
+        cipher: Option<Cipher>,
         leftover: Vec<u8>,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -122,7 +166,15 @@ impl Reactor {
         let stream = Arc::new(stream);
         let metadata = metadata(&stream, established.as_ref());
         let version = established.as_ref().map(|established| established.version);
-        let (encoder, decoder) = framing(version, options.socket_type);
+        let side = websocket_side(session);
+        let (mut encoder, mut decoder) = match side {
+            Some(side) => (Encoder::websocket(side), Decoder::new(Deframing::WebSocket(side))),
+            None => framing(version, options.socket_type),
+        };
+        if let Some(Cipher { seal, open }) = cipher {
+            encoder = encoder.sealed(seal);
+            decoder = decoder.opened(open);
+        }
         let mut new_pipe = None;
         let link = match session.link.clone() {
             Some(link) => link,
@@ -141,6 +193,7 @@ impl Reactor {
         session.state = State::Traffic(stream.clone());
         let again = std::mem::replace(&mut session.connected_before, true);
         let modern = version.is_some_and(|version| version >= Version::V3_0);
+        session.without_mechanism = !modern;
         if modern {
             session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
         }
@@ -185,7 +238,8 @@ impl Reactor {
             }
             None => port.connected(link.pipe(), routing_id, again),
         }
-        let heartbeat = modern.then(|| Heartbeat::new(heartbeat_config(&options)));
+        let heartbeat =
+            (modern || side.is_some()).then(|| Heartbeat::new(heartbeat_config(&options)));
         self.begin_heartbeat(id, heartbeat);
         let progress = link.io_write();
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
@@ -296,6 +350,9 @@ impl Handshaking {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
+        if !self.stream.flush().map_err(Broken::Stream)? {
+            return Ok(());
+        }
         while !self.handshake.output().is_empty() {
             match self.stream.write_one(self.handshake.output()).map_err(Broken::Stream)? {
                 WriteOutcome::Wrote(count) => self.handshake.advance_output(count),
@@ -306,18 +363,44 @@ impl Handshaking {
     }
 }
 
+/// This side of a connection inside WebSocket.
+fn websocket_side(session: &Session) -> Option<Side> {
+    match session.transport {
+        Transport::Ws | Transport::Wss if session.is_connecting_side() => Some(Side::Client),
+        Transport::Ws | Transport::Wss => Some(Side::Server),
+        _ => None,
+    }
+}
+
+/// What opens a connection inside WebSocket.
+fn upgrade(session: &Session) -> Option<UpgradeConfig> {
+    websocket_side(session)?;
+    Some(match &session.origin {
+        Origin::Connected(to) => {
+            let address = to.websocket()?;
+            UpgradeConfig::Client {
+                host: address.host_text.clone(),
+                path: address.path.clone(),
+                key: generate_key(),
+            }
+        }
+        Origin::Accepted(_) => UpgradeConfig::Server,
+    })
+}
+
 /// How frames go out and come in with a peer of this version; raw without one.
 fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
     let subscribes = matches!(socket_type, ZMQ_SUB | ZMQ_XSUB);
-    match version {
-        None => (Encoder::Raw, Decoder::Raw),
-        Some(Version::V3_1) => (Encoder::Plain, Decoder::Plain),
+    let (encoder, framing) = match version {
+        None => (Encoder::raw(), Deframing::Raw),
+        Some(Version::V3_1) => (Encoder::plain(), Deframing::Zmtp),
         Some(version @ (Version::V2_0 | Version::V3_0)) if subscribes => {
-            (Encoder::Framed(version), Decoder::Plain)
+            (Encoder::framed(version), Deframing::Zmtp)
         }
-        Some(Version::V2_0 | Version::V3_0) => (Encoder::Plain, Decoder::Plain),
-        Some(version) => (Encoder::Framed(version), Decoder::Legacy),
-    }
+        Some(Version::V2_0 | Version::V3_0) => (Encoder::plain(), Deframing::Zmtp),
+        Some(version) => (Encoder::framed(version), Deframing::Legacy),
+    };
+    (encoder, Decoder::new(framing))
 }
 
 /// `None` for a mechanism this build does not have: such a socket talks to nobody.
@@ -329,7 +412,17 @@ fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfi
             username: options.plain_username.clone(),
             password: options.plain_password.clone(),
         },
-        Mechanism::Curve | Mechanism::Gssapi => return None,
+        Mechanism::Curve => {
+            sodium::initialise().ok()?;
+            let secret = Secret::from(&*options.curve_secretkey);
+            if options.as_server {
+                MechanismConfig::CurveServer { secret }
+            } else {
+                let (public, server) = (options.curve_publickey, options.curve_serverkey);
+                MechanismConfig::CurveClient { public, secret, server }
+            }
+        }
+        Mechanism::Gssapi => return None,
     };
     let zap = zap_use(&mechanism, options).map(|handler| ZapConfig {
         domain: options.zap_domain.clone(),
@@ -358,13 +451,20 @@ enum Handler {
 }
 
 /// Whether a ZAP handler is to be asked about the peer (zmq_setsockopt(3), ZMQ_ZAP_DOMAIN). A
-/// server of PLAIN that has nobody to ask refuses everybody.
+/// server of PLAIN that has nobody to ask refuses everybody, one of CURVE nobody who knows its key.
 fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
     let domain = !options.zap_domain.is_empty();
     match (mechanism, options.zap_enforce_domain) {
         (MechanismConfig::Null, true) if domain => Some(Handler::Required),
         (MechanismConfig::Null, false) if domain => Some(Handler::Optional),
-        (MechanismConfig::Null | MechanismConfig::PlainClient { .. }, _) => None,
+        (
+            MechanismConfig::Null
+            | MechanismConfig::PlainClient { .. }
+            | MechanismConfig::CurveClient { .. },
+            _,
+        ) => None,
+        (MechanismConfig::CurveServer { .. }, true) => domain.then_some(Handler::Required),
+        (MechanismConfig::CurveServer { .. }, false) => Some(Handler::Optional),
         (MechanismConfig::PlainServer, enforce) => {
             (domain || !enforce).then_some(Handler::Required)
         }
@@ -403,10 +503,19 @@ mod tests {
     #[test]
     fn when_the_handler_is_asked() {
         let client = MechanismConfig::PlainClient { username: Vec::new(), password: Vec::new() };
+        let secret = Secret::from(&[1; 32]);
+        let curve_client = MechanismConfig::CurveClient {
+            public: [2; 32],
+            secret: secret.clone(),
+            server: [3; 32],
+        };
+        let curve_server = MechanismConfig::CurveServer { secret };
         // Without and with a domain; without and with its enforcement.
         for (mechanism, expected) in [
             (MechanismConfig::Null, [None, None, Some(Optional), Some(Required)]),
             (client, [None; 4]),
+            (curve_client, [None; 4]),
+            (curve_server, [Some(Optional), None, Some(Optional), Some(Required)]),
             (MechanismConfig::PlainServer, [Some(Required), None, Some(Required), Some(Required)]),
         ] {
             for (number, handler) in expected.into_iter().enumerate() {

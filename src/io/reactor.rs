@@ -391,7 +391,9 @@ impl Reactor {
             Request::Blocked => self.watch_output(id),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
-            Request::PingTtl(ttl) => self.ping_ttl(id, ttl),
+            Request::PingTtl { deciseconds, traffic } => {
+                self.ping_ttl(id, deciseconds, traffic);
+            }
         }
     }
 

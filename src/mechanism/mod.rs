@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Security mechanisms, without I/O: NULL, PLAIN, and what all of them share.
+//! Security mechanisms, without I/O: NULL, PLAIN, CURVE, and what all of them share.
 //!
 //! A mechanism implements [`Mechanism`](crate::zmtp::Mechanism); [`HandshakeConfig`] turns a
 //! socket's options into the handshake of one connection.
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`curve`] | CURVE |
 //! | [`metadata`] | the properties in READY and INITIATE, and in a ZAP reply |
 //! | [`null`] | NULL |
 //! | [`plain`] | PLAIN |
 //! | [`zap`] | the question to a ZAP handler and its reply |
 //!
-//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 27 (ZAP).
+//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 25, 26 (CURVE), 27 (ZAP).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod curve;
 pub mod metadata;
 pub mod null;
 pub mod plain;
@@ -23,7 +25,9 @@ pub mod zap;
 #[cfg(test)]
 mod tests;
 
+use crate::zmtp::zws::UpgradeConfig;
 use crate::zmtp::{Handshake, HandshakeError, Mechanism, ProtocolError, SocketType, handshake};
+use curve::sodium::{PublicKey, Secret};
 use metadata::LocalProperties;
 use zap::ZapConfig;
 
@@ -33,8 +37,20 @@ const ERROR: &[u8] = b"\x05ERROR";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MechanismConfig {
     Null,
-    PlainClient { username: Vec<u8>, password: Vec<u8> },
+    PlainClient {
+        username: Vec<u8>,
+        password: Vec<u8>,
+    },
     PlainServer,
+    /// The client's own keys, and the server's public one.
+    CurveClient {
+        public: PublicKey,
+        secret: Secret,
+        server: PublicKey,
+    },
+    CurveServer {
+        secret: Secret,
+    },
 }
 
 /// What a handshake has to know of the socket it is for.
@@ -49,13 +65,22 @@ pub struct HandshakeConfig {
     /// `ZMQ_METADATA`: names and values.
     pub properties: Vec<(String, Vec<u8>)>,
     /// Set if this side is to ask a ZAP handler: with NULL, if `ZMQ_ZAP_DOMAIN` is not empty. A
-    /// PLAIN server without it lets nobody in.
+    /// PLAIN server without it lets nobody in, a CURVE server everybody.
     pub zap: Option<ZapConfig>,
 }
 
 impl HandshakeConfig {
     /// Begins the handshake of a new connection.
     pub fn start(self) -> Handshake {
+        Handshake::new(self.handshake())
+    }
+
+    /// Begins the handshake of a new connection inside WebSocket.
+    pub fn start_upgrade(self, upgrade: UpgradeConfig) -> Handshake {
+        Handshake::upgrading(self.handshake(), upgrade)
+    }
+
+    fn handshake(self) -> handshake::HandshakeConfig {
         let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = self;
         let properties =
             LocalProperties { socket_type, routing_id: routing_id.clone(), more: self.properties };
@@ -66,14 +91,20 @@ impl HandshakeConfig {
                 Box::new(plain::PlainClient::new(properties, username, password))
             }
             MechanismConfig::PlainServer => Box::new(plain::PlainServer::new(properties, self.zap)),
+            MechanismConfig::CurveClient { public, secret, server } => {
+                Box::new(curve::CurveClient::new(properties, public, secret, server))
+            }
+            MechanismConfig::CurveServer { secret } => {
+                Box::new(curve::CurveServer::new(properties, secret, self.zap))
+            }
         };
-        Handshake::new(handshake::HandshakeConfig {
+        handshake::HandshakeConfig {
             socket_type,
             routing_id,
             max_msg_size,
             security_required,
             mechanism,
-        })
+        }
     }
 }
 

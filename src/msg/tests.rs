@@ -391,6 +391,26 @@ fn a_received_message_stays_where_it_was_received() {
 }
 
 #[test]
+fn builder_without_its_front() {
+    for &len in LENGTHS {
+        for count in [1, 33, len] {
+            let mut bytes = pattern(len);
+            let mut builder = MsgBuilder::new(len).unwrap();
+            builder.push(&bytes).unwrap();
+            builder.filled_mut().reverse();
+            bytes.reverse();
+            builder.trim_front(count);
+            assert!(builder.is_full());
+            let mut msg = builder.finish();
+            assert_eq!(msg.data(), bytes.get(count..).unwrap_or_default());
+            // The memory can be used again, all of it.
+            msg.assign(&bytes, false, None).unwrap();
+            assert_eq!(msg.data(), bytes);
+        }
+    }
+}
+
+#[test]
 fn a_claimed_length_costs_nothing() {
     let mut builder = MsgBuilder::new(1 << 40).unwrap();
     assert_eq!(builder.spare(usize::MAX).unwrap().len(), 65_536);

@@ -4,23 +4,29 @@
 
 use super::value::answer_exact;
 use crate::errno::{Error, Result};
+use zeroize::Zeroizing;
 
 /// A CURVE key.
 pub type Key = [u8; KEY_SIZE];
+
+/// A key that nobody else may know: erased when it goes.
+pub type SecretKey = Zeroizing<Key>;
 
 const KEY_SIZE: usize = 32;
 const TEXT_SIZE: usize = 40;
 const ALPHABET: &[u8; 85] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
-/// A key in one of its three forms: 32 bytes, 40 characters, or 40 characters and a NUL.
-pub fn parse_key(value: &[u8]) -> Result<Key> {
-    if let Ok(key) = value.try_into() {
+/// A key in one of its three forms: 32 bytes, 40 characters, or 40 characters and a NUL. It may be
+/// a secret one.
+pub fn parse_key(value: &[u8]) -> Result<SecretKey> {
+    let mut key = SecretKey::default();
+    if value.len() == KEY_SIZE {
+        key.copy_from_slice(value);
         return Ok(key);
     }
     let text: &[u8; TEXT_SIZE] =
         value.strip_suffix(b"\0").unwrap_or(value).try_into().map_err(|_| Error::INVAL)?;
-    let mut key = [0; KEY_SIZE];
     for (word, digits) in key.chunks_exact_mut(4).zip(text.chunks_exact(5)) {
         word.copy_from_slice(&decode_word(digits).ok_or(Error::INVAL)?.to_be_bytes());
     }
@@ -65,6 +71,10 @@ mod tests {
         }
         key
     };
+    fn parse_key(value: &[u8]) -> Result<Key> {
+        super::parse_key(value).map(|key| *key)
+    }
+
     const TEXT: &[u8] = b"HelloWorldHelloWorldHelloWorldHelloWorld\0";
 
     #[test]

@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 mod context;
 mod filter;
 mod key;
-pub(crate) mod numbers;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -28,10 +27,10 @@ pub mod value;
 
 pub use context::ContextOptions;
 pub use filter::{IpcFilters, TcpAcceptFilter};
-pub use key::Key;
+pub use key::{Key, SecretKey};
 
+use crate::abi::*;
 use crate::errno::{Error, Result};
-use numbers::*;
 
 /// Whether GSSAPI is built in; without it its options are EINVAL.
 pub const GSSAPI_BUILT: bool = false;
@@ -158,7 +157,7 @@ pub struct Options {
     pub plain_username: Vec<u8>,
     pub plain_password: Vec<u8>,
     pub curve_publickey: Key,
-    pub curve_secretkey: Key,
+    pub curve_secretkey: SecretKey,
     pub curve_serverkey: Key,
     pub gssapi_principal: Vec<u8>,
     pub gssapi_service_principal: Vec<u8>,
@@ -251,7 +250,7 @@ impl Options {
             plain_username: Vec::new(),
             plain_password: Vec::new(),
             curve_publickey: Key::default(),
-            curve_secretkey: Key::default(),
+            curve_secretkey: SecretKey::default(),
             curve_serverkey: Key::default(),
             gssapi_principal: Vec::new(),
             gssapi_service_principal: Vec::new(),

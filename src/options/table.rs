@@ -11,10 +11,10 @@ use std::ops::RangeInclusive;
 
 use super::filter::TcpAcceptFilter;
 use super::key::{Key, answer_key, parse_key};
-use super::numbers::*;
 use super::value::{answer_bytes, answer_exact, answer_int_exact, answer_string};
 use super::value::{parse_array, parse_int_in};
 use super::{GSSAPI_BUILT, Mechanism, Options};
+use crate::abi::*;
 use crate::errno::{Error, Result};
 
 /// One option.
@@ -68,7 +68,7 @@ pub enum Rule {
         get: Answer,
     },
     /// A CURVE key in any of its forms.
-    Key { set: fn(&mut Options, Key), get: fn(&Options) -> &Key },
+    Key { set: fn(&mut Options, &Key), get: fn(&Options) -> &Key },
     /// The socket itself knows the answer; it cannot be set.
     Socket,
     /// The socket's pattern takes it, and answers it if anything does; EINVAL for the others.
@@ -394,7 +394,7 @@ const TCP_ACCEPT_FILTER: Rule = Rule::Bytes {
 
 const CURVE_PUBLICKEY: Rule = Rule::Key {
     set: |o, key| {
-        o.curve_publickey = key;
+        o.curve_publickey = *key;
         o.mechanism = Mechanism::Curve;
     },
     get: |o| &o.curve_publickey,
@@ -402,7 +402,7 @@ const CURVE_PUBLICKEY: Rule = Rule::Key {
 
 const CURVE_SECRETKEY: Rule = Rule::Key {
     set: |o, key| {
-        o.curve_secretkey = key;
+        *o.curve_secretkey = *key;
         o.mechanism = Mechanism::Curve;
     },
     get: |o| &o.curve_secretkey,
@@ -411,7 +411,7 @@ const CURVE_SECRETKEY: Rule = Rule::Key {
 /// Knowing the server's key makes the socket a client.
 const CURVE_SERVERKEY: Rule = Rule::Key {
     set: |o, key| {
-        o.curve_serverkey = key;
+        o.curve_serverkey = *key;
         o.mechanism = Mechanism::Curve;
         o.as_server = false;
     },
@@ -471,7 +471,7 @@ impl Row {
             }
             Rule::U64 { set, .. } => set(options, u64::from_ne_bytes(parse_array(value)?)),
             Rule::I64 { set, .. } => set(options, i64::from_ne_bytes(parse_array(value)?)),
-            Rule::Key { set, .. } => set(options, parse_key(value)?),
+            Rule::Key { set, .. } => set(options, &*parse_key(value)?),
             Rule::Bytes { valid, empty, set, .. } => {
                 let clears = match empty {
                     Empty::Refused => false,

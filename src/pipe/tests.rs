@@ -51,6 +51,38 @@ mod plain {
     }
 
     #[test]
+    fn a_body_gets_its_header_where_it_lies() {
+        // Around the lengths at which the header becomes longer; two parts a message.
+        let lengths = [0, 1, 200, 254, 255, 256, 257, 700, 3000, 0];
+        for offset in [11, 33, 42, 259] {
+            let (mut writer, mut reader) = rope().unwrap();
+            for (number, length) in lengths.into_iter().enumerate() {
+                let body = vec![number as u8; length];
+                let room = writer.receive_buffer(offset + length + 1).unwrap();
+                room[..offset].fill(0xff);
+                room[offset..offset + length].copy_from_slice(&body);
+                // The beginning of the next frame.
+                room[offset + length] = 0xee;
+                writer.received(offset + length + 1);
+                assert_eq!(writer.unparsed_mut().len(), offset + length + 1);
+                writer.accept_body(offset, length, if number % 2 == 0 { MORE } else { 0 });
+                assert_eq!(writer.unparsed(), [0xee]);
+                writer.truncate_unparsed(0);
+                let _ = writer.commit();
+                assert_eq!(writer.messages(), (number as u64).div_ceil(2));
+                assert_eq!(reader.backlog(), writer.messages());
+            }
+            for (number, length) in lengths.into_iter().enumerate() {
+                let frame = reader.frame().unwrap();
+                assert_eq!(frame.body, vec![number as u8; length]);
+                assert_eq!(frame.more(), number % 2 == 0);
+                reader.skip();
+            }
+            assert!(reader.sleep());
+        }
+    }
+
+    #[test]
     fn a_message_is_visible_only_when_whole() {
         let (mut writer, mut reader) = rope().unwrap();
         writer.append(MORE, b"a").unwrap();
@@ -237,8 +269,12 @@ mod plain {
     }
 
     #[test]
-    fn credit_is_exact() {
+    fn credit_comes_when_half_was_taken() {
         let (mut writer, mut reader) = rope().unwrap();
+        let take = |reader: &mut rope::Reader| {
+            assert!(reader.frame().is_some());
+            reader.skip();
+        };
         for _ in 0..3 {
             assert!(writer.has_room(3));
             writer.append(0, b"m").unwrap();
@@ -246,11 +282,31 @@ mod plain {
         let _ = writer.commit();
         assert!(!writer.has_room(3));
         assert!(writer.wait_for_credit(3));
-        assert!(reader.frame().is_some());
-        reader.skip();
+        take(&mut reader);
+        assert!(!writer.has_room(3), "half of 3 is 2");
+        assert_eq!((writer.uncredited(3), writer.backlog()), (3, 2));
+        take(&mut reader);
         assert!(reader.grant_credit());
         assert!(!reader.grant_credit());
         assert!(writer.has_room(3));
+        assert_eq!(writer.uncredited(3), 1);
+    }
+
+    #[test]
+    fn a_rope_that_was_emptied_has_room_whatever_the_limit() {
+        for limit in 1..20 {
+            let (mut writer, mut reader) = rope().unwrap();
+            for _ in 0..50 {
+                while writer.has_room(limit) {
+                    writer.append(0, b"m").unwrap();
+                }
+                let _ = writer.commit();
+                while reader.frame().is_some() {
+                    reader.skip();
+                }
+                assert!(writer.has_room(limit));
+            }
+        }
     }
 
     #[test]

@@ -231,7 +231,8 @@ impl Waiting {
             fds[1].fd = set.fd();
             sleeper = Some(set.sleeper());
         }
-        let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let rest = parker.rest(left);
         let result = parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest));
         drop(sleeper);
         result.map(|_| ())

@@ -4,7 +4,6 @@
 #![deny(unsafe_code)]
 
 pub mod atomic_counter;
-#[cfg(not(loom))]
 pub mod curve_keys;
 pub mod poll;
 pub mod poller;

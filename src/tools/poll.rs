@@ -315,8 +315,8 @@ impl Wait<'_> {
                 sleepers.push(set.sleeper());
             }
         }
-        let rest = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        poll_fds_masked(&mut fds, rest, self.mask)?;
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        poll_fds_masked(&mut fds, parker.rest(left), self.mask)?;
         Ok(())
     }
 

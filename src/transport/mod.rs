@@ -3,7 +3,7 @@
 //!
 //! A transport moves bytes and knows no protocol: [`Stream`] makes one non-blocking attempt to
 //! write or read and says what came of it, [`tcp`] and [`ipc`] make streams by listening and
-//! connecting, [`Resolver`] turns host names into addresses without holding up its caller. The
+//! connecting, [`tls`] is a layer on them, [`Resolver`] turns host names into addresses without holding up its caller. The
 //! descriptors are always non-blocking and close-on-exec; waiting for them is the business of
 //! the layers above.
 //!
@@ -22,6 +22,7 @@ mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+pub mod tls;
 
 pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};
@@ -31,3 +32,6 @@ pub use sys::{
     EventFd, SignalGuard, block_all_signals, fork_generation, ipv6_supported, poll_fds,
     poll_fds_masked, sched_yield, set_timer_slack,
 };
+
+/// How long a thread sleeps at once when there is no descriptor left that could wake it.
+pub const DEAF_SLEEP: std::time::Duration = std::time::Duration::from_millis(5);

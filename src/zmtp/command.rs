@@ -4,13 +4,13 @@
 //! The body of a command frame is a name, its length ahead of it, then data. Inside the library a
 //! subscription is always the command frame of ZMTP 3.1: [`Flags::COMMAND`], body
 //! `\x09SUBSCRIBE` or `\x06CANCEL` and the topic. Peers up to 3.0 get a message frame instead,
-//! `01` or `00` and the topic: [`SubscriptionHead`] writes what goes ahead of the topic for each.
+//! `01` or `00` and the topic: see [`Subscription::head`].
 //!
 //! RFC 37 (commands, heartbeats), RFC 23 and 29 (subscriptions), RFC 48 (JOIN and LEAVE).
 
 #![forbid(unsafe_code)]
 
-use super::frame::{Flags, MAX_HEADER, MAX_HEADER_ANY, encode_header};
+use super::frame::{Flags, MAX_HEADER, encode_header};
 use super::greeting::Version;
 
 const PING: &[u8] = b"\x04PING";
@@ -149,58 +149,15 @@ impl Subscription {
         }
     }
 
-    const fn command_name(self) -> &'static [u8] {
-        match self {
-            Subscription::Subscribe => SUBSCRIBE,
-            Subscription::Cancel => CANCEL,
+    /// How a peer of this version gets it: the flags of the frame, and what comes ahead of the
+    /// topic in its body. That for [`Version::V3_1`] is the form inside the library.
+    pub const fn head(self, version: Version) -> (Flags, &'static [u8]) {
+        match (version, self) {
+            (Version::V3_1, Subscription::Subscribe) => (Flags::COMMAND, SUBSCRIBE),
+            (Version::V3_1, Subscription::Cancel) => (Flags::COMMAND, CANCEL),
+            (_, Subscription::Subscribe) => (Flags::NONE, &[1]),
+            (_, Subscription::Cancel) => (Flags::NONE, &[0]),
         }
-    }
-
-    const fn message_prefix(self) -> &'static [u8] {
-        match self {
-            Subscription::Subscribe => &[1],
-            Subscription::Cancel => &[0],
-        }
-    }
-}
-
-/// What goes on the wire ahead of a subscription's topic: frame header and name, or frame header
-/// and prefix byte.
-#[derive(Clone, Copy, Debug)]
-pub struct SubscriptionHead {
-    bytes: [u8; SubscriptionHead::CAPACITY],
-    len: usize,
-}
-
-impl SubscriptionHead {
-    const CAPACITY: usize = MAX_HEADER_ANY + SUBSCRIBE.len();
-
-    /// The head for a peer of this version. That for [`Version::V3_1`] is the form inside the
-    /// library.
-    pub fn new(version: Version, kind: Subscription, topic_len: usize) -> SubscriptionHead {
-        let (flags, name) = match version {
-            Version::V3_1 => (Flags::COMMAND, kind.command_name()),
-            _ => (Flags::NONE, kind.message_prefix()),
-        };
-        // The length counts name or prefix as well, and so decides between one byte and eight.
-        let body_len = name.len() as u64 + topic_len as u64;
-        let mut header = [0; MAX_HEADER_ANY];
-        let header_len = version.framing().encode_header(flags, body_len, &mut header);
-        let mut bytes = [0; SubscriptionHead::CAPACITY];
-        bytes[..MAX_HEADER_ANY].copy_from_slice(&header);
-        bytes[header_len..header_len + name.len()].copy_from_slice(name);
-        SubscriptionHead { bytes, len: header_len + name.len() }
-    }
-
-    /// For a command frame inside the library: the head for a peer of this version, and the topic
-    /// to send after it. `None` if `body` is no subscription.
-    pub fn transcode(body: &[u8], version: Version) -> Option<(SubscriptionHead, &[u8])> {
-        let (kind, topic) = Subscription::parse(body)?;
-        Some((SubscriptionHead::new(version, kind, topic.len()), topic))
-    }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
     }
 }
 
@@ -278,32 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_for_every_version_around_the_length_boundaries() {
+    fn subscriptions_for_every_version() {
         use Subscription::{Cancel, Subscribe};
-        let rows: &[(Version, Subscription, usize, &[u8])] = &[
-            (Version::V3_1, Subscribe, 0, &EMPTY_SUBSCRIPTION_FRAME),
-            (Version::V3_1, Subscribe, 245, b"\x04\xff\x09SUBSCRIBE"),
-            (Version::V3_1, Subscribe, 246, b"\x06\0\0\0\0\0\0\x01\0\x09SUBSCRIBE"),
-            (Version::V3_1, Cancel, 248, b"\x04\xff\x06CANCEL"),
-            (Version::V3_1, Cancel, 249, b"\x06\0\0\0\0\0\0\x01\0\x06CANCEL"),
-            (Version::V3_0, Subscribe, 0, b"\x00\x01\x01"),
-            (Version::V3_0, Cancel, 254, b"\x00\xff\x00"),
-            (Version::V3_0, Subscribe, 255, b"\x02\0\0\0\0\0\0\x01\0\x01"),
-            (Version::V2_0, Subscribe, 255, b"\x02\0\0\0\0\0\0\x01\0\x01"),
-            (Version::V2_0, Cancel, 256, b"\x02\0\0\0\0\0\0\x01\x01\x00"),
-            (Version::V1_0, Subscribe, 0, b"\x02\x00\x01"),
-            (Version::V1_0, Subscribe, 252, b"\xfe\x00\x01"),
-            (Version::V1_0, Subscribe, 253, b"\xff\0\0\0\0\0\0\0\xff\x00\x01"),
-            (Version::V1_0Unversioned, Cancel, 253, b"\xff\0\0\0\0\0\0\0\xff\x00\x00"),
-        ];
-        for &(version, kind, topic_len, wire) in rows {
-            let topic = vec![b't'; topic_len];
-            let internal = [kind.command_name(), &topic].concat();
-            let (head, rest) = SubscriptionHead::transcode(&internal, version).unwrap();
-            assert_eq!(head.as_bytes(), wire, "{version:?} {kind:?} {topic_len}");
-            assert_eq!(rest, topic);
+        for (version, kind, flags, head) in [
+            (Version::V3_1, Subscribe, Flags::COMMAND, SUBSCRIBE),
+            (Version::V3_1, Cancel, Flags::COMMAND, CANCEL),
+            (Version::V3_0, Subscribe, Flags::NONE, b"\x01"),
+            (Version::V3_0, Cancel, Flags::NONE, b"\x00"),
+            (Version::V2_0, Subscribe, Flags::NONE, b"\x01"),
+            (Version::V1_0Unversioned, Cancel, Flags::NONE, b"\x00"),
+        ] {
+            assert_eq!(kind.head(version), (flags, head), "{version:?} {kind:?}");
         }
-        assert!(SubscriptionHead::transcode(b"\x04PING\0\0", Version::V3_0).is_none());
+        assert_eq!(Subscription::parse(b"\x06CANCELnews"), Some((Cancel, &b"news"[..])));
+        assert_eq!(Subscription::parse(b"\x04PING\0\0"), None);
     }
 
     #[test]

@@ -10,15 +10,18 @@
 //! | [`frame`] | frame headers of ZMTP 1.0 and of ZMTP 2.0 and later |
 //! | [`command`] | commands in traffic; subscriptions for every version of peer |
 //! | [`greeting`] | the opening bytes of a connection and what they say of the peer |
+//! | [`cipher`] | what a mechanism does to frames in traffic |
 //! | [`handshake`] | from the first byte to traffic, with a security mechanism from above |
 //! | [`heartbeat`] | when to send PING, when to give up |
 //! | [`socket_type`] | names, numbers and legal peers |
+//! | [`zws`] | ZMTP inside WebSocket |
 //! | [`error`] | how a handshake fails and what the monitor is told |
 //!
-//! RFC 13 (1.0), 15 (2.0), 23 (3.0), 37 (3.1).
+//! RFC 13 (1.0), 15 (2.0), 23 (3.0), 37 (3.1), 45 (ZWS 2.0).
 
 #![forbid(unsafe_code)]
 
+pub mod cipher;
 pub mod command;
 pub mod error;
 pub mod frame;
@@ -26,7 +29,9 @@ pub mod greeting;
 pub mod handshake;
 pub mod heartbeat;
 pub mod socket_type;
+pub mod zws;
 
+pub use cipher::{Cipher, Open, Opened, Seal};
 pub use error::{FailureClass, HandshakeError, HandshakeEvent, ProtocolError};
 pub use frame::{Flags, Framing, HeaderParse};
 pub use greeting::Version;

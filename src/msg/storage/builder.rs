@@ -92,6 +92,31 @@ impl MsgBuilder {
         self.remaining() == 0
     }
 
+    /// The bytes received so far, to be changed in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        let filled = self.msg.len();
+        // SAFETY: that many bytes are written, and shared with nobody before `finish`.
+        unsafe { slice::from_raw_parts_mut(self.msg.as_mut_ptr(), filled) }
+    }
+
+    /// Leaves out the first `count` bytes of a message that is full.
+    pub fn trim_front(&mut self, count: usize) {
+        let filled = self.msg.len();
+        let count = count.min(filled);
+        if self.msg.kind == INLINE {
+            self.filled_mut().copy_within(count.., 0);
+            self.msg.len_or_class = (filled - count) as u8;
+        } else {
+            // SAFETY: a heap message, of which at least `count` bytes are written.
+            unsafe {
+                self.msg.body.outside.data = self.msg.body.outside.data.add(count);
+                self.msg.body.outside.len = filled - count;
+            }
+        }
+        self.total -= count;
+        self.capacity = self.total;
+    }
+
     /// The message, with the bytes received so far.
     pub fn finish(self) -> Msg {
         self.msg

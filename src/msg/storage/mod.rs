@@ -192,9 +192,11 @@ impl Msg {
             self.len_or_class = len as u8;
             self.inline_mut_ptr()
         } else {
-            // SAFETY: a heap message by now, whose block has room for `len` bytes.
+            // SAFETY: a heap message by now, whose block has room for `len` bytes; its content may
+            // have begun further back.
             unsafe {
                 self.body.outside.len = len;
+                self.body.outside.data = Block::content(self.body.outside.block);
                 self.body.outside.data
             }
         };
