@@ -180,7 +180,8 @@ const char *bind_fresh(void *socket, const char *transport);
 const char *bind_address(void *socket, const char *address);
 void connect_address(void *socket, const char *endpoint);
 const char *last_endpoint(void *socket);
-// A tcp address nobody listens on.
+// An address nobody has bound, of any of the transports, or of tcp. It can be bound later.
+const char *unused_endpoint(const char *transport);
 const char *unused_tcp_endpoint(void);
 int port_of(const char *endpoint);
 

@@ -147,6 +147,12 @@ void connect_address(void *socket, const char *endpoint) {
         fail("connecting to %s failed: %s", endpoint, zmq_strerror(zmq_errno()));
 }
 
+const char *unused_endpoint(const char *transport) {
+    if (strcmp(transport, "tcp") == 0)
+        return unused_tcp_endpoint();
+    return strcmp(transport, "ipc") == 0 ? "ipc://nobody-yet" : "inproc://nobody-yet";
+}
+
 const char *unused_tcp_endpoint(void) {
     // Bound but not listening for the rest of the test: nobody else gets the port, and connecting
     // to it is refused.

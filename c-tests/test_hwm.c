@@ -211,7 +211,7 @@ TEST_EACH(back_pressure_loses_nothing, EACH_STREAM, "ws") {
 
 TEST_EACH(queued_before_the_connection, EACH_STREAM) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://later";
+    const char *endpoint = unused_endpoint(transport);
     SET_INT(push, ZMQ_SNDHWM, 7);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     CONNECT(push, endpoint);

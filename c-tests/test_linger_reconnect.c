@@ -16,14 +16,14 @@ static long long close_and_term(void *s, int linger) {
 
 TEST_EACH(linger_zero_does_not_wait, EACH_STREAM, "ws") {
     void *s = NEW_SOCKET(ZMQ_PUSH);
-    CONNECT(s, strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://nobody");
+    CONNECT(s, unused_endpoint(transport));
     SEND(s, "undelivered");
     CHECK_BETWEEN(close_and_term(s, 0), 0, 2000);
 }
 
 TEST_EACH(linger_waits_its_time, EACH_STREAM) {
     void *s = NEW_SOCKET(ZMQ_PUSH);
-    CONNECT(s, strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://nobody");
+    CONNECT(s, unused_endpoint(transport));
     SEND(s, "undelivered");
     CHECK_BETWEEN(close_and_term(s, 300), 295, DEADLINE_MS);
 }
@@ -56,7 +56,7 @@ static void term(void *ctx) { CHECK_OK(zmq_ctx_term(ctx)); }
 
 // The connection itself is still made while lingering.
 TEST_EACH(linger_reaches_a_late_peer, EACH_STREAM) {
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://late";
+    const char *endpoint = unused_endpoint(transport);
     void *ctx = zmq_ctx_new();
     void *push = zmq_socket(ctx, ZMQ_PUSH);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
@@ -88,8 +88,7 @@ TEST(linger_of_disconnect) {
 
 TEST_EACH(reconnects_to_a_new_binder, EACH_STREAM) {
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
-    const char *endpoint =
-        strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://this-file";
+    const char *endpoint = unused_endpoint(transport);
     CHECK_OK(zmq_bind(pull, endpoint));
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     void *mon = MONITOR(push, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
@@ -286,7 +285,7 @@ TEST(a_message_begun_before_the_connection_broke) {
 
 TEST_EACH(immediate_queues_nothing_without_a_connection, EACH_STREAM) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://late";
+    const char *endpoint = unused_endpoint(transport);
     SET_INT(push, ZMQ_IMMEDIATE, 1);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     CONNECT(push, endpoint);

@@ -483,12 +483,7 @@ TEST_EACH(freed_when_undelivered, EACH_TRANSPORT) {
     int freed = 0;
     zmq_msg_t message;
     void *push = NEW_SOCKET(ZMQ_PUSH);
-    char endpoint[64];
-    snprintf(endpoint, sizeof endpoint, "%s",
-             strcmp(transport, "tcp") == 0   ? unused_tcp_endpoint()
-             : strcmp(transport, "ipc") == 0 ? "ipc://nobody"
-                                             : "inproc://nobody");
-    CONNECT(push, endpoint);
+    CONNECT(push, unused_endpoint(transport));
     from_buffer(&message, sizeof text, &freed);
     CHECK_EQ(zmq_msg_send(&message, push, 0), sizeof text);
     CHECK_EQ(count_of(&freed), 0);

@@ -118,7 +118,7 @@ def scenarios(library):
     done = subprocess.run(
         [INTEROP, "list"], env=environment(library, False), capture_output=True, text=True
     )
-    names = [name for name in done.stdout.split() if re.search("/tcp(-plain)?$", name)]
+    names = [name for name in done.stdout.split() if re.search("/tcp(-plain|-curve)?$", name)]
     return names if done.returncode == 0 else None
 
 

@@ -31,8 +31,8 @@ pub use udp::UdpAddress;
 pub use vsock::VsockAddress;
 pub use ws::{WsBind, WsConnect, ws_endpoint};
 
+use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::options::numbers::*;
 
 /// The transports that are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

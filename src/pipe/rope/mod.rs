@@ -63,6 +63,9 @@ const OWNED_FRAME: usize = 2 + size_of::<Msg>();
 /// The longest frame header in bytes.
 pub const HEADER_MAX: usize = 9;
 
+/// A limit that is never reached (high-water mark 0).
+pub const UNLIMITED: u64 = u64::MAX;
+
 /// What travels beside the bytes of a rope.
 #[derive(Debug)]
 pub enum External {
@@ -271,7 +274,7 @@ pub struct Writer {
     begun: Option<Mark>,
     /// Externals that belong to frames not committed yet.
     staged: Vec<(u64, External)>,
-    /// The last known count of messages the reader has taken.
+    /// The last known count of messages taken that there is credit for.
     consumed: u64,
     chunk_size: usize,
 }
@@ -436,20 +439,25 @@ impl Writer {
         self.end.messages
     }
 
-    /// Messages appended that the reader has not taken, by the last known count.
+    /// Whether one more message may be appended. What the reader has taken counts in whole
+    /// [`credit_interval`]s: a full rope has room again once half of it was taken.
     #[inline]
     pub fn has_room(&mut self, limit: u64) -> bool {
-        if self.end.messages.wrapping_sub(self.consumed) < limit {
-            return true;
-        }
-        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.end.messages.wrapping_sub(self.consumed) < limit
+        self.end.messages.wrapping_sub(self.consumed) < limit || self.uncredited(limit) < limit
+    }
+
+    /// Messages that count against the limit.
+    #[cold]
+    pub fn uncredited(&mut self, limit: u64) -> u64 {
+        let taken = self.shared.read.messages.load(Ordering::Acquire);
+        self.consumed = taken - taken % credit_interval(limit);
+        self.end.messages.wrapping_sub(self.consumed)
     }
 
     /// Messages the reader has not taken yet.
-    pub fn backlog(&mut self) -> u64 {
-        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.end.messages.wrapping_sub(self.consumed)
+    pub fn backlog(&self) -> u64 {
+        let taken = self.shared.read.messages.load(Ordering::Acquire);
+        self.end.messages.wrapping_sub(taken)
     }
 
     /// Asks to be told about credit. False: there is room after all.
@@ -637,6 +645,12 @@ impl Drop for Writer {
         self.rollback();
         self.shared.flags.closed.store(true, Ordering::Release);
     }
+}
+
+/// After so many messages taken there is credit: half the limit, so that neither side has to look
+/// after, or wait for, single messages.
+pub fn credit_interval(limit: u64) -> u64 {
+    if limit == UNLIMITED { UNLIMITED } else { limit.div_ceil(2).max(1) }
 }
 
 /// Looks at what was committed to a rope, from any thread.
