@@ -6,7 +6,7 @@ use super::ASYNC_ONLY;
 use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
-use super::pace::Pace;
+use super::pace;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
 use super::tx::{Progress, Tx};
@@ -20,7 +20,6 @@ use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
@@ -119,8 +118,6 @@ pub struct Link {
     latest_waiting: AtomicBool,
     /// The stream holds bytes that the kernel has not taken.
     unsent: AtomicBool,
-    /// The socket's.
-    pace: Arc<Pace>,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
     token: usize,
@@ -141,7 +138,6 @@ impl Link {
         rx: Rx,
         home: Arc<dyn Home>,
         owner: Arc<dyn Owner>,
-        pace: Arc<Pace>,
     ) -> Link {
         let (outbound, outbound_latest) = outbound;
         let committed = outbound.committed();
@@ -156,7 +152,6 @@ impl Link {
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
             unsent: AtomicBool::new(false),
-            pace,
             home,
             token,
             owner,
@@ -226,7 +221,7 @@ impl Link {
     }
 
     fn write_direct(&self, writer: &mut Writer) {
-        if self.pace.is_stream(Instant::now()) {
+        if pace::is_stream() {
             self.promise();
             return;
         }
@@ -234,7 +229,7 @@ impl Link {
             return;
         }
         self.write_owned(Some(writer));
-        self.pace.written(Instant::now());
+        pace::written();
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.

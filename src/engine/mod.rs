@@ -29,7 +29,6 @@ pub use counters::{Counters, Side, Written};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
-pub use pace::Pace;
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};
 pub use rx_set::{RxSet, Watch};

@@ -272,10 +272,9 @@ pub fn network_pipe(
         None => Rx::new(in_writer, rules),
     };
     let home: Arc<dyn Home> = home;
-    let pace = port.pace();
     let owner: Arc<dyn Owner> = port;
     let out = (out_reader, latest_out.clone());
-    let link = Arc::new(Link::new(id as usize, out, rx, home, owner, pace));
+    let link = Arc::new(Link::new(id as usize, out, rx, home, owner));
     let mut pipe =
         Pipe::new(out_writer, in_reader, link.clone(), limit(options.sndhwm), receive_limit);
     pipe.conflate(latest_out, latest_in);
