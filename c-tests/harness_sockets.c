@@ -133,6 +133,8 @@ const char *bind_fresh(void *socket, const char *transport) {
         return bind_address(socket, "tcp://[::1]:*");
     if (strcmp(transport, "ipc") == 0)
         return bind_address(socket, "ipc://*");
+    if (strcmp(transport, "ws") == 0)
+        return bind_address(socket, "ws://127.0.0.1:*");
     if (strcmp(transport, "inproc") != 0)
         fail("no such transport: %s", transport);
     snprintf(address, sizeof address, "inproc://test-%d",

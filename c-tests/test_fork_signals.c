@@ -188,7 +188,7 @@ TEST(a_signal_stays_pending_when_the_program_blocks_it) {
 }
 
 // A peer that closes while much is being sent must not kill the process.
-TEST_EACH(no_sigpipe, EACH_STREAM) {
+TEST_EACH(no_sigpipe, EACH_STREAM, "ws") {
     signal(SIGPIPE, SIG_DFL);
     void *push = NEW_SOCKET(ZMQ_PUSH);
     const char *endpoint = BIND(push, transport);

@@ -175,7 +175,7 @@ TEST(changing_the_receiver_s_limit) {
 
 // ---- tcp and ipc: back-pressure -----------------------------------------------------------------
 
-TEST_EACH(back_pressure_loses_nothing, EACH_STREAM) {
+TEST_EACH(back_pressure_loses_nothing, EACH_STREAM, "ws") {
     enum { SIZE = 20000 };
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_SNDHWM, 10);
@@ -241,7 +241,7 @@ TEST_EACH(blocked_sender_goes_on, EACH_TRANSPORT) {
 }
 
 // The reader stops reading at its limit: what the sender gets rid of is bounded.
-TEST_EACH(a_lazy_reader_stops_the_sender, EACH_STREAM) {
+TEST_EACH(a_lazy_reader_stops_the_sender, EACH_STREAM, "ws") {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_SNDHWM, 1);
     SET_INT(pull, ZMQ_RCVHWM, 1);
@@ -284,7 +284,7 @@ TEST(nodrop_says_eagain_at_the_limit) {
     EXPECT(sub, "again");
 }
 
-TEST_EACH(pub_at_the_default_limit, EACH_STREAM) {
+TEST_EACH(pub_at_the_default_limit, EACH_STREAM, "ws") {
     void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
     CONNECT(sub, BIND(xpub, transport));
     SET_TEXT(sub, ZMQ_SUBSCRIBE, "");

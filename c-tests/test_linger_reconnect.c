@@ -14,7 +14,7 @@ static long long close_and_term(void *s, int linger) {
     return now_ms() - start;
 }
 
-TEST_EACH(linger_zero_does_not_wait, EACH_STREAM) {
+TEST_EACH(linger_zero_does_not_wait, EACH_STREAM, "ws") {
     void *s = NEW_SOCKET(ZMQ_PUSH);
     CONNECT(s, unused_endpoint(transport));
     SEND(s, "undelivered");
@@ -34,7 +34,7 @@ TEST(linger_waits_only_for_messages) {
     CHECK_BETWEEN(close_and_term(s, -1), 0, 2000);
 }
 
-TEST_EACH(linger_delivers, EACH_STREAM) {
+TEST_EACH(linger_delivers, EACH_STREAM, "ws") {
     enum { COUNT = 100, SIZE = 100000 };
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
     CONNECT(push, BIND(pull, transport));
@@ -385,7 +385,7 @@ TEST(handshake_timeout_off) {
     EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
 }
 
-TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM) {
+TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM, "ws") {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     void *both[] = {a, b};
     for (int i = 0; i < 2; i++) {

@@ -117,6 +117,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
+    /// The stream holds bytes that the kernel has not taken.
+    unsent: AtomicBool,
     /// The socket's.
     pace: Arc<Pace>,
     home: Arc<dyn Home>,
@@ -153,6 +155,7 @@ impl Link {
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
             pace,
             home,
             token,
@@ -200,6 +203,7 @@ impl Link {
         self.committed.volume() != self.sent.load(Ordering::Acquire)
             || self.commands_waiting.load(Ordering::Acquire)
             || self.latest_waiting.load(Ordering::Acquire)
+            || self.unsent.load(Ordering::Acquire)
     }
 
     /// Bytes appended so far.
@@ -289,6 +293,7 @@ impl Link {
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
+        self.unsent.store(tx.has_unsent(), Ordering::Release);
         self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
@@ -341,6 +346,7 @@ impl Link {
         {
             let mut tx = self.tx.lock();
             tx.detach();
+            self.unsent.store(false, Ordering::Release);
             self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();
@@ -416,9 +422,27 @@ impl Link {
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
+            self.write_last_words();
             self.request(Request::Failed(failure));
         }
         (activated, end)
+    }
+
+    /// An answer to a peer that ends the connection goes out, and nothing behind it: messages wait
+    /// for the next connection.
+    fn write_last_words(&self) {
+        if !self.commands_waiting.load(Ordering::Acquire) || !self.ownership.try_io() {
+            return;
+        }
+        let mut tx = self.tx.lock();
+        let mut commands = self.commands.lock();
+        if tx.insert(&mut commands) {
+            self.commands_waiting.store(false, Ordering::Release);
+            tx.write_inserted();
+        }
+        drop(commands);
+        drop(tx);
+        self.ownership.io_keep();
     }
 
     /// See [`Request::PingTtl`].

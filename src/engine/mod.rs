@@ -12,6 +12,7 @@ pub mod counters;
 mod decode;
 mod encode;
 mod link;
+mod outbox;
 mod pace;
 mod rx;
 mod rx_claim;

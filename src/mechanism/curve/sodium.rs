@@ -15,7 +15,7 @@
 
 use libsodium_sys as sodium;
 use std::fmt;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::errno::{Error, Result};
 
@@ -34,6 +34,9 @@ pub type Nonce = [u8; NONCE];
 
 /// The length of a Salsa20 block, in bytes.
 const BLOCK: usize = 64;
+/// A key stream is made this much at a time where that is possible, which takes hardly longer than
+/// a single block.
+const STRIDE: usize = 4 * BLOCK;
 /// How much of the first block of a box's key stream is the key of its tag.
 const TAG_KEY: usize = 32;
 
@@ -208,13 +211,17 @@ impl TrafficKey {
     /// appended. With a `rest` the text and its room are whole blocks of 64 bytes.
     pub fn seal(&self, counter: u64, out: &mut Vec<u8>, start: usize, rest: &[u8]) -> Tag {
         let counter = counter.to_be_bytes();
-        let text = &mut out[start..];
-        debug_assert!(text.len() >= ROOM && (rest.is_empty() || text.len().is_multiple_of(BLOCK)));
-        let blocks = (text.len() / BLOCK) as u64;
-        self.stream(&counter, 0, text);
+        let length = out.len();
+        let text = length - start;
+        debug_assert!(text >= ROOM && (rest.is_empty() || text.is_multiple_of(BLOCK)));
+        let blocks = (text / BLOCK) as u64;
+        if single_blocks(text) > 1 {
+            out.resize(start + text.next_multiple_of(STRIDE), 0);
+        }
+        self.stream(&counter, 0, &mut out[start..]);
+        out.truncate(length);
         if !rest.is_empty() {
             out.reserve(rest.len());
-            let length = out.len();
             // SAFETY: there is room for the rest behind the text, which does not overlap with what
             // the caller lent; the function writes all of it. Counter and key have the lengths that
             // it reads.
@@ -249,10 +256,13 @@ impl TrafficKey {
     #[must_use]
     pub fn open(&self, counter: u64, tag: &Tag, sealed: &mut [u8]) -> bool {
         let counter = counter.to_be_bytes();
-        let mut first = Zeroizing::new([0; BLOCK]);
-        self.stream(&counter, 0, &mut *first);
-        let (key, first) = first.split_at(TAG_KEY);
         let length = sealed.len();
+        // What there is to be known before anything is opened is the key of the tag; the rest of a
+        // short text comes along.
+        let ahead = if (BLOCK + 1..=STRIDE).contains(&length) { STRIDE } else { BLOCK };
+        let mut first = KeyStream([0; STRIDE]);
+        self.stream(&counter, 0, &mut first.0[..ahead]);
+        let (key, first) = first.0[..ahead].split_at(TAG_KEY);
         let Some((_, text)) = sealed.split_at_mut_checked(ROOM) else { return false };
         // SAFETY: the key and the tag have the lengths that the function reads.
         let status = unsafe {
@@ -266,7 +276,7 @@ impl TrafficKey {
         if status != 0 {
             return false;
         }
-        let (begin, rest) = text.split_at_mut(text.len().min(BLOCK - TAG_KEY));
+        let (begin, rest) = text.split_at_mut(text.len().min(first.len()));
         if single_blocks(rest.len()) > single_blocks(length) {
             // With the first block once more it is faster nevertheless.
             self.stream(&counter, 0, sealed);
@@ -298,10 +308,19 @@ impl TrafficKey {
     }
 }
 
-/// How many blocks are left over when a key stream is made four blocks at a time, which takes about
-/// as long as one.
+/// The beginning of a key stream, erased when it goes: at once, not byte by byte.
+struct KeyStream([u8; STRIDE]);
+
+impl Drop for KeyStream {
+    fn drop(&mut self) {
+        // SAFETY: writes that many bytes.
+        unsafe { sodium::sodium_memzero(self.0.as_mut_ptr().cast(), STRIDE) }
+    }
+}
+
+/// How many blocks of a key stream of this length have to be made one by one.
 fn single_blocks(length: usize) -> usize {
-    (length % (4 * BLOCK)).div_ceil(BLOCK)
+    (length % STRIDE).div_ceil(BLOCK)
 }
 
 #[cfg(test)]
@@ -364,6 +383,9 @@ mod tests {
             (5, 33, 0),
             (6, 65, 0),
             (7, 223, 0),
+            (7, 224, 0),
+            (7, 225, 0),
+            (8, 300, 0),
             (8, 1025, 0),
             (9, 10_000, 0),
             (10, 33, 1),
