@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,9 @@ import time
 import measuring
 from measuring import (HERE, LIBZMQ, OURS, TOOLS, Failed, Program, environment_for, free_port,
                        machine_cpu_seconds, number, placements, run)
+
+CERTIFICATES = os.path.join(HERE, "..", "c-tests", "certificates.sh")
+OURS_TCP = "ours over tcp"
 
 # What each figure must reach, as a multiple of libzmq's in the same run: at most for times, at
 # least for rates.
@@ -35,9 +39,12 @@ P99_FLOOR = 0.5
 CPU_FLOOR = 0.6
 THROUGHPUT_FLOOR = 1.0
 CURVE_LATENCY_FLOOR = 0.4
+WS_FLOORS = {"latency": LATENCY_FLOORS["tcp", "unpinned"], "rate": 2.0}
+# libzmq has no tls: a multiple of this library's own tcp.
+TLS_FLOORS = {1024: 0.6}
 
 SIZES = (64, 1024, 32768)
-SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 32768: "32 KiB"}
+SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 32768: "32 KiB", 65536: "64 KiB"}
 # ZMTP puts 2 bytes before a short body, 9 before one of more than 255.
 FRAMED = {size: size + (2 if size <= 255 else 9) for size in SIZES}
 RAW_WRITE = 65536
@@ -125,7 +132,8 @@ class Workload:
             if self.transport == "ipc":
                 endpoint = f"ipc://{directory}/socket"
             else:
-                endpoint = f"tcp://127.0.0.1:{free_port()}"
+                scheme = self.transport if self.transport in ("tls", "ws") else "tcp"
+                endpoint = f"{scheme}://127.0.0.1:{free_port()}"
             programs = []
             for index, words in enumerate(self.tools):
                 argv = [word.format(endpoint=endpoint, count=count) for word in words]
@@ -161,7 +169,8 @@ class Row:
 class Figure:
     """One workload in one placement over every library, its raw limits, and the rows it fills."""
 
-    def __init__(self, placement, workload, rows, seconds, probe_count, size, raw=()):
+    def __init__(self, placement, workload, rows, seconds, probe_count, size, raw=(),
+                 yardstick=None):
         self.placement = placement
         self.workload = workload  # None: this machine cannot place it so
         self.rows = rows
@@ -169,12 +178,17 @@ class Figure:
         self.probe_count = probe_count
         self.size = size
         self.raw = raw
+        self.yardstick = yardstick  # what to compare with, over this library too, if not libzmq
         self.series = {}
 
     def __str__(self):
         return f"{self.rows[0].title}, {self.placement}"
 
     def measure(self, libraries, runs, raw_measured):
+        if self.yardstick:
+            libraries = libraries[:1]
+            self.series[OURS_TCP] = Series(
+                self.yardstick, libraries[0].environment, self.seconds, self.probe_count)
         for library in libraries:
             self.series[library.name] = Series(
                 self.workload, library.environment, self.seconds, self.probe_count)
@@ -188,7 +202,8 @@ class Figure:
             for series in every:
                 series.run_once()
 
-    def ratios(self, row, peer=LIBZMQ):
+    def ratios(self, row):
+        peer = OURS_TCP if self.yardstick else LIBZMQ
         ours, theirs = self.series.get(OURS), self.series.get(peer)
         if ours is None or theirs is None:
             return []
@@ -301,6 +316,26 @@ def plan(options):
                 [Row(f"tcp CURVE throughput {SIZE_NAMES[size]}, msg/s", "rate",
                      THROUGHPUT_FLOOR)], size)
 
+    for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
+                                    ("thr", ["rate", "megabits"], (64, 1024, 65536),
+                                     "throughput {}, msg/s")):
+        for size in sizes if options.ws else ():
+            tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
+                     for side in ("local", "remote")]
+            add("unpinned", tools, "ws", keys,
+                [Row(f"ws {unit.format(SIZE_NAMES[size])}", keys[0], WS_FLOORS[keys[0]])], size)
+
+    for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
+                                    ("thr", ["rate", "megabits"], (64, 1024, 65536),
+                                     "throughput {}, msg/s")):
+        for size in sizes if options.tls else ():
+            tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
+                     for side in ("local", "remote")]
+            row = Row(f"tls {unit.format(SIZE_NAMES[size])}, beside tcp", keys[0],
+                      TLS_FLOORS.get(size) if tool == "thr" else None)
+            add("unpinned", tools, "tls", keys, [row], size)
+            figures[-1].yardstick = Workload(tools, "tcp", places["unpinned"], keys)
+
     if options.only:
         figures = [figure for figure in figures if re.search(options.only, str(figure))]
     return figures
@@ -340,6 +375,11 @@ def ratio_cell(figure, row):
 
 def raw_cell(figure, row):
     texts = []
+    if OURS_TCP in figure.series:
+        series = figure.series[OURS_TCP]
+        value = series.median(row.key)
+        text = quantity(row, figure.size, value) if value is not None else ""
+        return f"{series.note(text)} {OURS_TCP}"
     for limit in figure.raw:
         series = limit.series
         key = row.key if row.key in ("cpu side", "rate") else "latency"
@@ -435,6 +475,9 @@ def parse_arguments():
                         help="shorter runs; throughput unpinned only")
     parser.add_argument("--only", metavar="REGEX", help="only figures whose title, placement match")
     parser.add_argument("--curve", action="store_true", help="also CURVE latency and throughput")
+    parser.add_argument("--tls", action="store_true",
+                        help="also tls, beside this library's tcp; needs openssl")
+    parser.add_argument("--ws", action="store_true", help="also ws")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     parser.add_argument("--check", action="store_true", help="end with 1 if a floor is not met")
     parser.add_argument("--latency-seconds", type=float, metavar="S",
@@ -464,6 +507,14 @@ def load_libraries(options):
 
 def main():
     options = parse_arguments()
+    with tempfile.TemporaryDirectory(prefix="perf-") as certificates:
+        if options.tls:
+            subprocess.run(["sh", CERTIFICATES, certificates], check=True)
+            os.environ["PERF_CERTIFICATES"] = certificates
+        compare(options)
+
+
+def compare(options):
     libraries, missing = load_libraries(options)
     figures = plan(options)
     for library in libraries:

@@ -65,7 +65,7 @@ void register_test(struct test_case *test);
     TEST_PARAMETERS_(test, __VA_ARGS__)                                                            \
     TEST_DEFINE_(test, transport, parameters_##test, reason, 0)
 
-#define EACH_TRANSPORT "inproc", "tcp", "ipc"
+#define EACH_TRANSPORT "inproc", "tcp", "ipc", "ws"
 #define EACH_STREAM "tcp", "ipc"
 
 // Ends the test as skipped: this build or machine cannot run it.
@@ -170,7 +170,7 @@ void set_int(void *socket, int option, int value, const char *name);
 int get_int(void *socket, int option, const char *name);
 void set_bytes(void *socket, int option, const void *data, size_t size, const char *name);
 
-// Binds to a fresh address of the transport ("inproc", "tcp", "ipc"; "tcp6"), and returns it.
+// Binds to a fresh address of the transport ("inproc", "tcp", "ipc", "ws"; "tcp6"), and returns it.
 #define BIND(socket, transport) (HERE(), bind_fresh(socket, transport))
 // Binds to this address, wildcards included; returns what it became.
 #define BIND_ADDRESS(socket, address) (HERE(), bind_address(socket, address))
@@ -180,7 +180,8 @@ const char *bind_fresh(void *socket, const char *transport);
 const char *bind_address(void *socket, const char *address);
 void connect_address(void *socket, const char *endpoint);
 const char *last_endpoint(void *socket);
-// A tcp address nobody listens on.
+// An address nobody has bound, of any of the transports, or of tcp. It can be bound later.
+const char *unused_endpoint(const char *transport);
 const char *unused_tcp_endpoint(void);
 int port_of(const char *endpoint);
 

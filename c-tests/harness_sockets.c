@@ -133,6 +133,8 @@ const char *bind_fresh(void *socket, const char *transport) {
         return bind_address(socket, "tcp://[::1]:*");
     if (strcmp(transport, "ipc") == 0)
         return bind_address(socket, "ipc://*");
+    if (strcmp(transport, "ws") == 0)
+        return bind_address(socket, "ws://127.0.0.1:*");
     if (strcmp(transport, "inproc") != 0)
         fail("no such transport: %s", transport);
     snprintf(address, sizeof address, "inproc://test-%d",
@@ -143,6 +145,12 @@ const char *bind_fresh(void *socket, const char *transport) {
 void connect_address(void *socket, const char *endpoint) {
     if (zmq_connect(socket, endpoint) != 0)
         fail("connecting to %s failed: %s", endpoint, zmq_strerror(zmq_errno()));
+}
+
+const char *unused_endpoint(const char *transport) {
+    if (strcmp(transport, "tcp") == 0)
+        return unused_tcp_endpoint();
+    return strcmp(transport, "ipc") == 0 ? "ipc://nobody-yet" : "inproc://nobody-yet";
 }
 
 const char *unused_tcp_endpoint(void) {

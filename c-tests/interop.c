@@ -6,6 +6,9 @@
 //   interop bind NAME                   prints its endpoints, then plays its part
 //   interop connect NAME ENDPOINTS      plays the other
 //
+// With INTEROP_CERTIFICATES=DIRECTORY (that of certificates.sh) a tcp variant goes over tls://, both
+// sides showing a certificate.
+//
 // Each process exits with 0 when everything it received was what it should be. A second connection,
 // PAIR to PAIR, lets them wait for each other.
 #ifndef _GNU_SOURCE
@@ -65,7 +68,8 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 // RAW runs over tcp alone.
 static const char *const variants[] = {"tcp", "ipc", "tcp-curve", "ipc-curve", "tcp-plain",
-                                       "tcp-heartbeat", "tcp-curve-heartbeat"};
+                                       "tcp-heartbeat", "tcp-curve-heartbeat", "ws", "ws-plain",
+                                       "ws-curve"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 static const size_t sizes[] = {0,    1,    32,    33,    34,    254,    255,
@@ -366,10 +370,31 @@ static void apply_variant(struct side *side, const char *variant, pthread_t *zap
     }
 }
 
+static void set_file(void *socket, int option, const char *name) {
+    char path[1024], text[8192];
+    snprintf(path, sizeof path, "%s/%s", getenv("INTEROP_CERTIFICATES"), name);
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    CHECK(zmq_setsockopt(socket, option, text, size) == 0);
+}
+
+// ZMQ_WSS_KEY_PEM, ZMQ_WSS_CERT_PEM, ZMQ_WSS_TRUST_PEM
+static void secure(void *socket, bool binds) {
+    set_file(socket, 103, binds ? "server.key" : "client.key");
+    set_file(socket, 104, binds ? "server.pem" : "client.pem");
+    set_file(socket, 105, "ca.pem");
+}
+
 static void bind_and_print(struct side *side, const char *variant) {
     char first[256], second[256];
     size_t size = sizeof first;
-    const char *any = strncmp(variant, "tcp", 3) == 0 ? "tcp://127.0.0.1:*" : "ipc://*";
+    const char *any = strncmp(variant, "tcp", 3) == 0  ? "tcp://127.0.0.1:*"
+                      : strncmp(variant, "ws", 2) == 0 ? "ws://127.0.0.1:*"
+                                                       : "ipc://*";
+    if (getenv("INTEROP_CERTIFICATES"))
+        any = "tls://127.0.0.1:*";
     setenv("TMPDIR", "/tmp", 0);
     CHECK(zmq_bind(side->socket, any) == 0);
     CHECK(zmq_getsockopt(side->socket, ZMQ_LAST_ENDPOINT, first, &size) == 0);
@@ -406,6 +431,10 @@ static void play(const struct scenario *scenario, const char *variant, bool bind
     set_int(side.socket, ZMQ_SNDHWM, 0);
     set_int(side.socket, ZMQ_RCVHWM, 0);
     apply_variant(&side, variant, &zap);
+    if (getenv("INTEROP_CERTIFICATES")) {
+        secure(side.socket, binds);
+        secure(side.control, binds);
+    }
     if (binds)
         bind_and_print(&side, variant);
     else
@@ -443,6 +472,8 @@ static void play(const struct scenario *scenario, const char *variant, bool bind
 static bool runs(const struct scenario *scenario, const char *variant) {
     if (scenario->kind == RAW)
         return strcmp(variant, "tcp") == 0;
+    if (strncmp(variant, "ws", 2) == 0 && !zmq_has("WS"))
+        return false;
     return !strstr(variant, "curve") || zmq_has("curve");
 }
 

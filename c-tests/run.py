@@ -236,6 +236,11 @@ def run_interop(libraries, arguments, report):
         counts = Counts()
         names = [name for name in able[binder.name] if name in able[connecter.name]]
         counts.skipped = len(set(able[binder.name]) ^ set(able[connecter.name]))
+        if binder.is_reference and connecter.is_reference:
+            # Its publishers do not understand its own subscriptions there.
+            lost = [n for n in names if n.endswith("/ws-curve") and re.search("pub|sub", n)]
+            names = [name for name in names if name not in lost]
+            counts.skipped += len(lost)
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             jobs = [
                 (name, pool.submit(run_pair, binder, connecter, name))

@@ -399,7 +399,7 @@ TEST(disconnect_of_what_is_not_connected) {
     CHECK_ERRNO(zmq_disconnect(s, "inproc://none"), ENOENT);
 }
 
-TEST_EACH(unbind_closes_accepted_connections, EACH_STREAM) {
+TEST_EACH(unbind_closes_accepted_connections, EACH_STREAM, "ws") {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     const char *endpoint = BIND(a, transport);
     CONNECT(b, endpoint);
@@ -434,7 +434,7 @@ TEST_EACH(disconnect_ends_delivery, EACH_TRANSPORT) {
     EXPECT(pull, "again");
 }
 
-TEST_EACH(two_connections_to_one_endpoint, EACH_STREAM) {
+TEST_EACH(two_connections_to_one_endpoint, EACH_STREAM, "ws") {
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
     const char *endpoint = BIND(pull, transport);
     void *mon = MONITOR(pull, ZMQ_EVENT_ACCEPTED);
@@ -448,7 +448,7 @@ TEST_EACH(two_connections_to_one_endpoint, EACH_STREAM) {
 }
 
 // These types connect to an endpoint once, however often they are told to.
-TEST_EACH(dealer_sub_pub_req_connect_once, EACH_STREAM) {
+TEST_EACH(dealer_sub_pub_req_connect_once, EACH_STREAM, "ws") {
     static const int types[] = {ZMQ_DEALER, ZMQ_SUB, ZMQ_PUB, ZMQ_REQ};
     static const int peers[] = {ZMQ_DEALER, ZMQ_PUB, ZMQ_SUB, ZMQ_REP};
     for (int i = 0; i < 4; i++) {

@@ -175,7 +175,7 @@ TEST(changing_the_receiver_s_limit) {
 
 // ---- tcp and ipc: back-pressure -----------------------------------------------------------------
 
-TEST_EACH(back_pressure_loses_nothing, EACH_STREAM) {
+TEST_EACH(back_pressure_loses_nothing, EACH_STREAM, "ws") {
     enum { SIZE = 20000 };
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_SNDHWM, 10);
@@ -211,7 +211,7 @@ TEST_EACH(back_pressure_loses_nothing, EACH_STREAM) {
 
 TEST_EACH(queued_before_the_connection, EACH_STREAM) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://later";
+    const char *endpoint = unused_endpoint(transport);
     SET_INT(push, ZMQ_SNDHWM, 7);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     CONNECT(push, endpoint);
@@ -241,7 +241,7 @@ TEST_EACH(blocked_sender_goes_on, EACH_TRANSPORT) {
 }
 
 // The reader stops reading at its limit: what the sender gets rid of is bounded.
-TEST_EACH(a_lazy_reader_stops_the_sender, EACH_STREAM) {
+TEST_EACH(a_lazy_reader_stops_the_sender, EACH_STREAM, "ws") {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_SNDHWM, 1);
     SET_INT(pull, ZMQ_RCVHWM, 1);
@@ -284,7 +284,7 @@ TEST(nodrop_says_eagain_at_the_limit) {
     EXPECT(sub, "again");
 }
 
-TEST_EACH(pub_at_the_default_limit, EACH_STREAM) {
+TEST_EACH(pub_at_the_default_limit, EACH_STREAM, "ws") {
     void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
     CONNECT(sub, BIND(xpub, transport));
     SET_TEXT(sub, ZMQ_SUBSCRIBE, "");

@@ -14,16 +14,16 @@ static long long close_and_term(void *s, int linger) {
     return now_ms() - start;
 }
 
-TEST_EACH(linger_zero_does_not_wait, EACH_STREAM) {
+TEST_EACH(linger_zero_does_not_wait, EACH_STREAM, "ws") {
     void *s = NEW_SOCKET(ZMQ_PUSH);
-    CONNECT(s, strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://nobody");
+    CONNECT(s, unused_endpoint(transport));
     SEND(s, "undelivered");
     CHECK_BETWEEN(close_and_term(s, 0), 0, 2000);
 }
 
 TEST_EACH(linger_waits_its_time, EACH_STREAM) {
     void *s = NEW_SOCKET(ZMQ_PUSH);
-    CONNECT(s, strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://nobody");
+    CONNECT(s, unused_endpoint(transport));
     SEND(s, "undelivered");
     CHECK_BETWEEN(close_and_term(s, 300), 295, DEADLINE_MS);
 }
@@ -34,7 +34,7 @@ TEST(linger_waits_only_for_messages) {
     CHECK_BETWEEN(close_and_term(s, -1), 0, 2000);
 }
 
-TEST_EACH(linger_delivers, EACH_STREAM) {
+TEST_EACH(linger_delivers, EACH_STREAM, "ws") {
     enum { COUNT = 100, SIZE = 100000 };
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
     CONNECT(push, BIND(pull, transport));
@@ -56,7 +56,7 @@ static void term(void *ctx) { CHECK_OK(zmq_ctx_term(ctx)); }
 
 // The connection itself is still made while lingering.
 TEST_EACH(linger_reaches_a_late_peer, EACH_STREAM) {
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://late";
+    const char *endpoint = unused_endpoint(transport);
     void *ctx = zmq_ctx_new();
     void *push = zmq_socket(ctx, ZMQ_PUSH);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
@@ -88,8 +88,7 @@ TEST(linger_of_disconnect) {
 
 TEST_EACH(reconnects_to_a_new_binder, EACH_STREAM) {
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
-    const char *endpoint =
-        strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://this-file";
+    const char *endpoint = unused_endpoint(transport);
     CHECK_OK(zmq_bind(pull, endpoint));
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     void *mon = MONITOR(push, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
@@ -286,7 +285,7 @@ TEST(a_message_begun_before_the_connection_broke) {
 
 TEST_EACH(immediate_queues_nothing_without_a_connection, EACH_STREAM) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://late";
+    const char *endpoint = unused_endpoint(transport);
     SET_INT(push, ZMQ_IMMEDIATE, 1);
     SET_INT(push, ZMQ_RECONNECT_IVL, 10);
     CONNECT(push, endpoint);
@@ -386,7 +385,7 @@ TEST(handshake_timeout_off) {
     EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
 }
 
-TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM) {
+TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM, "ws") {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     void *both[] = {a, b};
     for (int i = 0; i < 2; i++) {

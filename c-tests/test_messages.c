@@ -197,7 +197,7 @@ TEST(a_copy_keeps_more) {
     CHECK_OK(zmq_msg_close(&message));
 }
 
-TEST_EACH(metadata, EACH_STREAM) {
+TEST_EACH(metadata, EACH_STREAM, "ws") {
     void *dealer = NEW_SOCKET(ZMQ_DEALER), *router = NEW_SOCKET(ZMQ_ROUTER);
     SET_TEXT(dealer, ZMQ_ROUTING_ID, "a name");
     CONNECT(dealer, BIND(router, transport));
@@ -439,7 +439,9 @@ TEST(freed_by_the_receiver_over_inproc) {
     CHECK_EQ(count_of(&freed), 1);
 }
 
-TEST_EACH(freed_after_transmission, EACH_STREAM) {
+TEST_EACH(freed_after_transmission, EACH_STREAM, "ws") {
+    if (reference_library() && strcmp(transport, "ws") == 0)
+        skip("libzmq masks the buffer itself");
     static const size_t buffer_sizes[] = {5, sizeof text};
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     CONNECT(push, BIND(pull, transport));
@@ -457,6 +459,8 @@ TEST_EACH(freed_after_transmission, EACH_STREAM) {
 }
 
 TEST_EACH(large_buffer_freed_after_transmission, EACH_TRANSPORT) {
+    if (reference_library() && strcmp(transport, "ws") == 0)
+        skip("libzmq masks the buffer itself");
     enum { SIZE = 3 << 20 };
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     CONNECT(push, BIND(pull, transport));
@@ -479,12 +483,7 @@ TEST_EACH(freed_when_undelivered, EACH_TRANSPORT) {
     int freed = 0;
     zmq_msg_t message;
     void *push = NEW_SOCKET(ZMQ_PUSH);
-    char endpoint[64];
-    snprintf(endpoint, sizeof endpoint, "%s",
-             strcmp(transport, "tcp") == 0   ? unused_tcp_endpoint()
-             : strcmp(transport, "ipc") == 0 ? "ipc://nobody"
-                                             : "inproc://nobody");
-    CONNECT(push, endpoint);
+    CONNECT(push, unused_endpoint(transport));
     from_buffer(&message, sizeof text, &freed);
     CHECK_EQ(zmq_msg_send(&message, push, 0), sizeof text);
     CHECK_EQ(count_of(&freed), 0);

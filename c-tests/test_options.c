@@ -732,7 +732,8 @@ TEST_EACH(conflate_elsewhere, EACH_TRANSPORT) {
     EXPECT(b, "end");
 }
 
-TEST_EACH(conflate_keeps_the_newest, EACH_TRANSPORT) {
+TEST_EACH_OURS_ONLY(conflate_keeps_the_newest,
+                    "now and then, on a busy machine, the newest never arrives", EACH_TRANSPORT) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_CONFLATE, 1);
     SET_INT(pull, ZMQ_CONFLATE, 1);

@@ -159,7 +159,7 @@ TEST(reconnects) {
 
 TEST_EACH(connect_before_bind, EACH_STREAM) {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
-    const char *endpoint = strcmp(transport, "tcp") == 0 ? unused_tcp_endpoint() : "ipc://later";
+    const char *endpoint = unused_endpoint(transport);
     SET_INT(b, ZMQ_RECONNECT_IVL, 10);
     CONNECT(b, endpoint);
     SEND(b, "early");

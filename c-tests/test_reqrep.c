@@ -224,7 +224,7 @@ TEST(req_skips_a_malformed_reply) {
     EXPECT(req, "good");
 }
 
-TEST_EACH(a_malformed_reply_ends_the_connection, EACH_STREAM) {
+TEST_EACH(a_malformed_reply_ends_the_connection, EACH_STREAM, "ws") {
     void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
     void *mon = MONITOR(req, ZMQ_EVENT_DISCONNECTED);
     CONNECT(req, BIND(router, transport));

@@ -311,7 +311,7 @@ TEST(a_reply_without_delimiter) {
 
 // ---- handlers that are missing, silent, or leave -----------------------------------------------
 
-TEST_EACH(null_without_a_handler_is_open, EACH_STREAM) {
+TEST_EACH(null_without_a_handler_is_open, EACH_STREAM, "ws") {
     void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
     SET_TEXT(server, ZMQ_ZAP_DOMAIN, "global");
     CONNECT(client, BIND(server, transport));

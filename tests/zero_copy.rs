@@ -133,5 +133,19 @@ fn what_goes_by_reference_is_not_copied() {
     let written = counters::totals();
     assert!(written.caller.total_bytes_sync + written.io_thread.total_bytes_sync > sent);
     assert_eq!(written.caller.copied_bytes + written.io_thread.copied_bytes, 0);
-    assert!(written.caller.sync_success > 0);
+
+    // Who finds its connection idle writes by itself. On a busy machine it may not be idle at once.
+    let byte = content(1);
+    for _ in 0..100 {
+        if counters::totals().caller.sync_success > 0 {
+            return;
+        }
+        let sockets = Sockets::new(c"tcp://127.0.0.1:*");
+        for _ in 0..20 {
+            assert_eq!(send_const(sockets.sender, byte), 1);
+            assert!(sockets.receive().1 == byte);
+        }
+        sockets.end();
+    }
+    panic!("the caller never writes");
 }

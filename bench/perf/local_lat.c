@@ -3,6 +3,7 @@
 #include "perf.h"
 
 #include "curve_keys.h"
+#include "tls_options.h"
 
 static const char usage[] =
     "usage: local_lat <bind-to> <message-size> <roundtrip-count> [<enable_curve>]";
@@ -20,6 +21,7 @@ int main(int argc, char *argv[])
     void *socket = check_handle(zmq_socket(context, ZMQ_REP), "zmq_socket");
     if (argc == 5 && number_argument(argv[4], 0, usage))
         enable_curve_server(socket);
+    prepare_server(socket, argv[1]);
     check(zmq_bind(socket, argv[1]), "zmq_bind");
     echo(socket, count, &size);
     /* The default linger keeps the last reply until it is sent; no sleep is needed. */

@@ -3,6 +3,7 @@
 #include "perf.h"
 
 #include "curve_keys.h"
+#include "tls_options.h"
 
 static const char usage[] =
     "usage: remote_thr <connect-to> <message-size> <message-count> [<enable_curve>]";
@@ -20,6 +21,7 @@ int main(int argc, char *argv[])
     void *socket = check_handle(zmq_socket(context, ZMQ_PUSH), "zmq_socket");
     if (argc == 5 && number_argument(argv[4], 0, usage))
         enable_curve_client(socket);
+    prepare_client(socket, argv[1]);
     check(zmq_connect(socket, argv[1]), "zmq_connect");
     send_stream(socket, size, count);
     close_all(context, socket);

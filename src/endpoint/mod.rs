@@ -31,8 +31,8 @@ pub use udp::UdpAddress;
 pub use vsock::VsockAddress;
 pub use ws::{WsBind, WsConnect, ws_endpoint};
 
+use crate::abi::*;
 use crate::errno::{Error, Result};
-use crate::options::numbers::*;
 
 /// The transports that are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,15 +90,18 @@ impl Transport {
         }
     }
 
-    /// ENOCOMPATPROTO unless a socket of this type can use the transport in this role. Only udp
-    /// is choosy: RADIO connects, DISH and DGRAM bind.
+    /// ENOCOMPATPROTO unless a socket of this type can use the transport in this role. Over udp
+    /// RADIO connects, DISH and DGRAM bind. STREAM's raw bytes have no place inside WebSocket.
     pub fn compatible(self, socket_type: i32, role: Role) -> Result<()> {
-        let compatible = self != Transport::Udp
-            || match role {
-                Role::Bind => matches!(socket_type, ZMQ_DISH | ZMQ_DGRAM),
-                Role::Connect => socket_type == ZMQ_RADIO,
-                Role::Terminate => matches!(socket_type, ZMQ_RADIO | ZMQ_DISH | ZMQ_DGRAM),
-            };
+        let compatible = match (self, role) {
+            (Transport::Udp, Role::Bind) => matches!(socket_type, ZMQ_DISH | ZMQ_DGRAM),
+            (Transport::Udp, Role::Connect) => socket_type == ZMQ_RADIO,
+            (Transport::Udp, Role::Terminate) => {
+                matches!(socket_type, ZMQ_RADIO | ZMQ_DISH | ZMQ_DGRAM)
+            }
+            (Transport::Ws | Transport::Wss, _) => socket_type != ZMQ_STREAM,
+            _ => true,
+        };
         if compatible { Ok(()) } else { Err(Error::NOCOMPATPROTO) }
     }
 
@@ -243,12 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn only_udp_is_choosy() {
+    fn udp_and_websocket_are_choosy() {
         let (ok, refused) = (Ok(()), Err(Error::NOCOMPATPROTO));
         for socket_type in ZMQ_PAIR..=ZMQ_CHANNEL {
             for transport in Transport::ALL.iter().filter(|known| **known != Transport::Udp) {
+                let messages_only = matches!(transport, Transport::Ws | Transport::Wss);
                 for role in [Role::Bind, Role::Connect, Role::Terminate] {
-                    assert_eq!(transport.compatible(socket_type, role), ok);
+                    let expected =
+                        if messages_only && socket_type == ZMQ_STREAM { refused } else { ok };
+                    assert_eq!(transport.compatible(socket_type, role), expected);
                 }
             }
             let udp = |role| Transport::Udp.compatible(socket_type, role);

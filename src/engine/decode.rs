@@ -8,6 +8,7 @@
 
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::Open;
+use crate::zmtp::zws::Side;
 
 /// How frames are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +17,8 @@ pub enum Deframing {
     Zmtp,
     /// ZMTP 1.0.
     Legacy,
+    /// Messages of WebSocket, to this side.
+    WebSocket(Side),
     /// Not at all: every read is a message part of its own (STREAM).
     Raw,
 }
@@ -23,7 +26,7 @@ pub enum Deframing {
 /// The way in of one connection.
 pub struct Decoder {
     pub framing: Deframing,
-    /// With [`Deframing::Zmtp`] only.
+    /// With [`Deframing::Zmtp`] and [`Deframing::WebSocket`] only.
     pub open: Option<Box<dyn Open>>,
 }
 

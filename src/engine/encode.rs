@@ -10,30 +10,52 @@ use crate::msg::Msg;
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::command::Subscription;
 use crate::zmtp::frame::{self, Flags};
+use crate::zmtp::zws::frame::{Framer, MAX_HEADER, control_of};
+use crate::zmtp::zws::{Mask, Side};
 use crate::zmtp::{Seal, Version};
 
 /// What is put around each body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum Framing {
     /// A header of ZMTP.
     Zmtp(frame::Framing),
+    /// A message of WebSocket.
+    WebSocket(Framer),
     /// Nothing (STREAM).
     Raw,
 }
 
 impl Framing {
-    /// Appends a frame whose body has `length` bytes and is appended by `body`.
-    fn put(self, flags: Flags, length: usize, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
-        out.reserve(frame::MAX_HEADER_ANY + length);
+    /// Appends what goes ahead of a body of `length` bytes, which goes out under the mask that is
+    /// returned.
+    fn head(&mut self, flags: Flags, length: usize, out: &mut Vec<u8>) -> Option<Mask> {
         match self {
-            Framing::Raw => {}
+            Framing::Raw => None,
             Framing::Zmtp(framing) => {
                 let mut header = [0; frame::MAX_HEADER_ANY];
                 let header_length = framing.encode_header(flags, length as u64, &mut header);
                 out.extend_from_slice(&header[..header_length]);
+                None
             }
+            Framing::WebSocket(framer) => framer.head(flags, length, out),
         }
+    }
+
+    /// Appends a frame whose body has `length` bytes and is appended by `body`.
+    fn put(
+        &mut self,
+        flags: Flags,
+        length: usize,
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        out.reserve(MAX_HEADER + length);
+        let mask = self.head(flags, length, out);
+        let begin = out.len();
         body(out);
+        if let Some(mask) = mask {
+            mask.apply(&mut out[begin..]);
+        }
     }
 }
 
@@ -65,6 +87,12 @@ impl Encoder {
         Encoder { framing: Framing::Raw, as_it_lies: false, ..Encoder::plain() }
     }
 
+    /// Inside WebSocket, from this side. Subscriptions are messages there (RFC 45).
+    pub fn websocket(side: Side) -> Encoder {
+        let framing = Framing::WebSocket(Framer::new(side));
+        Encoder { framing, version: Version::V3_0, as_it_lies: false, ..Encoder::plain() }
+    }
+
     /// The same for frames that are sealed first.
     pub fn sealed(self, seal: Box<dyn Seal>) -> Encoder {
         Encoder { seal: Some(seal), as_it_lies: false, ..self }
@@ -86,6 +114,11 @@ impl Encoder {
                 let (flags, head) = kind.head(self.version);
                 self.put(flags, head, topic, out);
             }
+            None if let Framing::WebSocket(framer) = &mut self.framing
+                && let Some((kind, payload)) = control_of(body) =>
+            {
+                framer.control(kind, payload, out);
+            }
             None if self.version >= Version::V3_0 => self.put(Flags::COMMAND, b"", body, out),
             // Earlier peers know no commands.
             None => {}
@@ -106,6 +139,17 @@ impl Encoder {
             self.frame(flags.byte(), &whole[header_len..], out);
             frames = rest;
         }
+    }
+
+    /// Whether a body may go out from where it lies, behind a [`head`](Encoder::head).
+    pub fn takes_references(&self) -> bool {
+        self.seal.is_none()
+    }
+
+    /// Appends what goes ahead of the body of a message part that is sent from where it lies, under
+    /// the mask that is returned.
+    pub fn head(&mut self, flags: u8, length: usize, out: &mut Vec<u8>) -> Option<Mask> {
+        self.framing.head(Flags::from_byte(flags & MORE), length, out)
     }
 
     /// Appends a message that does not lie in the pipe.

@@ -6,7 +6,7 @@ use super::ASYNC_ONLY;
 use super::counters::{Side, Written};
 use super::decode::Decoder;
 use super::encode::Encoder;
-use super::pace::Pace;
+use super::pace;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
 use super::tx::{Progress, Tx};
@@ -20,7 +20,6 @@ use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
@@ -117,8 +116,8 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
-    /// The socket's.
-    pace: Arc<Pace>,
+    /// The stream holds bytes that the kernel has not taken.
+    unsent: AtomicBool,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
     token: usize,
@@ -139,7 +138,6 @@ impl Link {
         rx: Rx,
         home: Arc<dyn Home>,
         owner: Arc<dyn Owner>,
-        pace: Arc<Pace>,
     ) -> Link {
         let (outbound, outbound_latest) = outbound;
         let committed = outbound.committed();
@@ -153,7 +151,7 @@ impl Link {
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
             latest_waiting: AtomicBool::new(false),
-            pace,
+            unsent: AtomicBool::new(false),
             home,
             token,
             owner,
@@ -200,6 +198,7 @@ impl Link {
         self.committed.volume() != self.sent.load(Ordering::Acquire)
             || self.commands_waiting.load(Ordering::Acquire)
             || self.latest_waiting.load(Ordering::Acquire)
+            || self.unsent.load(Ordering::Acquire)
     }
 
     /// Bytes appended so far.
@@ -222,7 +221,7 @@ impl Link {
     }
 
     fn write_direct(&self, writer: &mut Writer) {
-        if self.pace.is_stream(Instant::now()) {
+        if pace::is_stream() {
             self.promise();
             return;
         }
@@ -230,7 +229,7 @@ impl Link {
             return;
         }
         self.write_owned(Some(writer));
-        self.pace.written(Instant::now());
+        pace::written();
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
@@ -289,6 +288,7 @@ impl Link {
         if progress != Progress::Drained && tx.has_latest() {
             self.latest_waiting.store(true, Ordering::SeqCst);
         }
+        self.unsent.store(tx.has_unsent(), Ordering::Release);
         self.sent.store(tx.volume(), Ordering::Release);
         if tx.sender().grant_credit() {
             self.owner.writable(self.pipe());
@@ -341,6 +341,7 @@ impl Link {
         {
             let mut tx = self.tx.lock();
             tx.detach();
+            self.unsent.store(false, Ordering::Release);
             self.sent.store(tx.volume(), Ordering::Release);
         }
         self.commands.lock().clear();
@@ -416,9 +417,27 @@ impl Link {
         }
         drop(rx);
         if let ReadEnd::Failed(failure) = end {
+            self.write_last_words();
             self.request(Request::Failed(failure));
         }
         (activated, end)
+    }
+
+    /// An answer to a peer that ends the connection goes out, and nothing behind it: messages wait
+    /// for the next connection.
+    fn write_last_words(&self) {
+        if !self.commands_waiting.load(Ordering::Acquire) || !self.ownership.try_io() {
+            return;
+        }
+        let mut tx = self.tx.lock();
+        let mut commands = self.commands.lock();
+        if tx.insert(&mut commands) {
+            self.commands_waiting.store(false, Ordering::Release);
+            tx.write_inserted();
+        }
+        drop(commands);
+        drop(tx);
+        self.ownership.io_keep();
     }
 
     /// See [`Request::PingTtl`].

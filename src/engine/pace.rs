@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! How closely a socket's direct writes follow each other.
+//! How closely a thread's direct writes follow each other.
 //!
 //! One write per message is the quickest way for a message that travels alone and the slowest for
 //! a stream. A stream shows in direct writes that begin as soon as the one before has ended. That
-//! is judged over all connections of a socket: a fan-out to many peers is a stream, too, although
-//! each of them gets a message now and then only.
+//! is judged over all connections and sockets a thread writes to: a fan-out to many peers is a
+//! stream, too, although each of them gets a message now and then only.
 
-use parking_lot::Mutex;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Direct writes that follow the end of the last one this closely are a stream...
@@ -15,36 +15,44 @@ const STREAM_GAP: Duration = Duration::from_micros(2);
 /// ...once there were so many in a row.
 const STREAM_STREAK: u32 = 2;
 
-/// The pace of a socket.
-#[derive(Default)]
-pub struct Pace(Mutex<State>);
-
-#[derive(Default)]
-struct State {
+#[derive(Clone, Copy)]
+struct Pace {
     last_end: Option<Instant>,
     streak: u32,
 }
 
 impl Pace {
-    /// Whether a write that would begin `now` is part of a stream, and better left to the I/O
-    /// thread together with what follows.
-    #[inline]
-    pub fn is_stream(&self, now: Instant) -> bool {
-        let mut state = self.0.lock();
-        let close = state.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
-        state.streak = if close { state.streak.saturating_add(1) } else { 0 };
-        let stream = state.streak >= STREAM_STREAK;
+    const NEW: Pace = Pace { last_end: None, streak: 0 };
+
+    fn is_stream(&mut self, now: Instant) -> bool {
+        let close = self.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
+        self.streak = if close { self.streak.saturating_add(1) } else { 0 };
+        let stream = self.streak >= STREAM_STREAK;
         if stream {
-            state.last_end = Some(now);
+            self.last_end = Some(now);
         }
         stream
     }
+}
 
-    /// A direct write has ended.
-    #[inline]
-    pub fn written(&self, now: Instant) {
-        self.0.lock().last_end = Some(now);
-    }
+thread_local! {
+    static PACE: Cell<Pace> = const { Cell::new(Pace::NEW) };
+}
+
+/// Whether a direct write that the calling thread would begin now is part of a stream, and better
+/// left to the I/O thread together with what follows.
+#[inline]
+pub(super) fn is_stream() -> bool {
+    let mut pace = PACE.get();
+    let stream = pace.is_stream(Instant::now());
+    PACE.set(pace);
+    stream
+}
+
+/// The calling thread has made a direct write.
+#[inline]
+pub(super) fn written() {
+    PACE.set(Pace { last_end: Some(Instant::now()), ..PACE.get() });
 }
 
 #[cfg(test)]
@@ -53,14 +61,14 @@ mod tests {
 
     #[test]
     fn writes_in_a_row_are_a_stream_and_paced_ones_are_not() {
-        let pace = Pace::default();
+        let mut pace = Pace::NEW;
         let mut now = Instant::now();
         let mut write = |gap: Duration| {
             now += gap;
             let stream = pace.is_stream(now);
             if !stream {
                 now += Duration::from_micros(1);
-                pace.written(now);
+                pace.last_end = Some(now);
             }
             stream
         };

@@ -4,6 +4,9 @@
 //! there, and committed message by message up to the high-water mark. Large bodies are read into
 //! the memory of the message that will be handed out.
 
+mod websocket;
+
+use self::websocket::{Inbox, Incoming};
 use super::decode::{Decoder, Deframing, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
@@ -80,6 +83,9 @@ pub struct Rx {
     front: Option<Front>,
     /// Received bytes of a framing that is not the pipe's.
     scratch: Vec<u8>,
+    /// Received bytes of messages of WebSocket, and a large one that began there.
+    inbox: Inbox,
+    incoming: Option<Incoming>,
     reads: u64,
     /// Where the newest message goes when the pipe conflates.
     latest: Option<(Latest, rope::Reader)>,
@@ -97,6 +103,8 @@ impl Rx {
             large: None,
             front: None,
             scratch: Vec::new(),
+            inbox: Inbox::default(),
+            incoming: None,
             reads: 0,
             latest: None,
             closed: false,
@@ -146,7 +154,8 @@ impl Rx {
                 room[..bytes.len()].copy_from_slice(bytes);
                 self.writer.received(bytes.len());
             }
-            _ => self.scratch.extend_from_slice(bytes),
+            Deframing::WebSocket(_) => self.inbox.preload(bytes),
+            Deframing::Legacy | Deframing::Raw => self.scratch.extend_from_slice(bytes),
         }
         Ok(())
     }
@@ -164,6 +173,8 @@ impl Rx {
         self.large = None;
         self.front = None;
         self.scratch = Vec::new();
+        self.inbox = Inbox::default();
+        self.incoming = None;
         self.writer.rollback();
     }
 
@@ -235,10 +246,15 @@ impl Rx {
             let (outcome, surplus) = stream.read_message(&mut large.body, ahead)?;
             self.writer.received(surplus);
             let full = match outcome {
-                ReadOutcome::Read(count) => count >= room || large.body.remaining() > 0,
+                ReadOutcome::Read(count) => {
+                    count >= room || large.body.remaining() > 0 || stream.holds_input()
+                }
                 _ => false,
             };
             return Ok((outcome, full));
+        }
+        if matches!(self.decoder.framing, Deframing::WebSocket(_)) {
+            return self.receive_messages(stream);
         }
         if self.decoder.framing != Deframing::Zmtp {
             let before = self.scratch.len();
@@ -249,7 +265,7 @@ impl Rx {
                 _ => 0,
             };
             self.scratch.truncate(before + count);
-            return Ok((outcome?, count == RAW_PART));
+            return Ok((outcome?, count == RAW_PART || stream.holds_input()));
         }
         let minimum = self.wanted().max(READ_MINIMUM);
         let fresh = self.writer.unparsed().is_empty();
@@ -262,7 +278,7 @@ impl Rx {
         if full && fresh {
             self.writer.grow();
         }
-        Ok((outcome, full))
+        Ok((outcome, full || stream.holds_input()))
     }
 
     /// How many bytes the frame at the front still lacks, when that is known.
@@ -284,6 +300,7 @@ impl Rx {
             Deframing::Zmtp if self.decoder.open.is_some() => self.parse_sealed(link),
             Deframing::Zmtp => self.parse_plain(link),
             Deframing::Legacy => self.parse_legacy(),
+            Deframing::WebSocket(side) => self.parse_messages(side, link),
             Deframing::Raw => {
                 if self.scratch.is_empty() {
                     return Ok(true);

@@ -5,14 +5,16 @@
 //! The bytes written are the pipe's own memory: the rope holds frames as they go over the wire, and
 //! large bodies are gathered from the messages that own them. Nothing is copied, not even when the
 //! kernel takes only a part: the rest stays where it is and is gathered again. Only commands,
-//! sealed frames, and frames for peers with another framing pass through `buffer`.
+//! sealed frames, and frames for peers with another framing pass through the [`Outbox`], and of the
+//! last kind large bodies still go out from where they lie.
 
 use super::ASYNC_ONLY;
 use super::counters::{self, Side, Written};
 use super::encode::Encoder;
+use super::outbox::Outbox;
 use crate::errno::{Error, Result};
-use crate::pipe::Latest;
-use crate::pipe::rope::Sender;
+use crate::pipe::rope::{COMMAND, Sender};
+use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{Stream, WriteOutcome};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -20,11 +22,7 @@ use std::sync::Arc;
 /// Bytes gathered for one write.
 pub const BATCH: usize = 256 * 1024;
 /// Pieces gathered for one write.
-const SLICES: usize = 32;
-/// Encoded bytes collected for one write when frames are not sent as they lie.
-const ENCODED_BATCH: usize = 64 * 1024;
-/// The memory that is kept for such a batch, in bytes.
-const BUFFER_KEPT: usize = 2 * ENCODED_BATCH;
+pub(super) const SLICES: usize = 32;
 
 /// What a round of writing came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,10 +45,9 @@ pub struct Tx {
     latest: Option<Latest>,
     stream: Option<Arc<Stream>>,
     encoder: Encoder,
-    /// Whole frames not taken from the rope's memory, and how much of them was written.
-    buffer: Vec<u8>,
-    buffer_written: usize,
-    /// How much of the rope's volume is in the buffer.
+    /// Whole frames not sent as they lie in the rope.
+    outbox: Outbox,
+    /// How much of the rope's volume is in there.
     encoded: u64,
     pub written: Written,
 }
@@ -62,8 +59,7 @@ impl Tx {
             latest,
             stream: None,
             encoder: Encoder::plain(),
-            buffer: Vec::new(),
-            buffer_written: 0,
+            outbox: Outbox::default(),
             encoded: 0,
             written: Written::default(),
         }
@@ -73,8 +69,7 @@ impl Tx {
     pub fn attach(&mut self, stream: Arc<Stream>, encoder: Encoder, first: Vec<u8>) {
         self.stream = Some(stream);
         self.encoder = encoder;
-        self.buffer = first;
-        self.buffer_written = 0;
+        self.outbox = Outbox::new(first);
         self.encoded = 0;
     }
 
@@ -82,8 +77,7 @@ impl Tx {
     pub fn detach(&mut self) {
         self.stream = None;
         self.encoder = Encoder::plain();
-        self.buffer = Vec::new();
-        self.buffer_written = 0;
+        self.outbox = Outbox::default();
         self.encoded = 0;
         self.sender.forget_partial();
     }
@@ -103,28 +97,42 @@ impl Tx {
             frames.clear();
             return true;
         }
-        if !self.sender.at_frame_boundary() {
+        if !self.sender.at_frame_boundary() || self.outbox.is_inside_body() {
             return false;
         }
         if self.encoder.is_plain() {
-            self.buffer.append(frames);
+            self.outbox.bytes().append(frames);
         } else {
-            self.encoder.frames(frames, &mut self.buffer);
+            self.encoder.frames(frames, self.outbox.bytes());
             frames.clear();
         }
         true
     }
 
+    /// One attempt to write what was inserted, before the connection ends.
+    pub fn write_inserted(&mut self) {
+        if let Some(stream) = self.stream.clone()
+            && !self.outbox.is_empty()
+        {
+            let _ = self.write_some(&stream);
+        }
+    }
+
+    /// The stream holds bytes that the kernel has not taken.
+    pub fn has_unsent(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
+    }
+
     /// Nothing is left to write.
     pub fn drained(&mut self) -> bool {
-        self.buffer.is_empty() && self.sender.drained() && !self.has_latest()
+        self.outbox.is_empty() && self.sender.drained() && !self.has_latest()
     }
 
     /// A conflating pipe has a message that was not written.
     pub fn has_latest(&self) -> bool {
         self.latest
             .as_ref()
-            .is_some_and(|latest| !self.buffer.is_empty() || latest.lock().message.is_some())
+            .is_some_and(|latest| !self.outbox.is_empty() || latest.lock().message.is_some())
     }
 
     /// Writes until nothing is left, the kernel takes no more, or `writes` writes were made.
@@ -133,11 +141,25 @@ impl Tx {
     pub fn speculative_write(&mut self, writes: usize, side: Side) -> Progress {
         let Some(stream) = self.stream.clone() else { return Progress::Detached };
         for turn in 1..=writes {
-            let buffered = self.buffer.len();
+            // What the stream has accepted and the kernel has not taken goes first.
+            if stream.has_unsent() {
+                match stream.flush() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.written.of(side).would_block += 1;
+                        return Progress::Blocked;
+                    }
+                    Err(error) => {
+                        self.written.of(side).errors += 1;
+                        return Progress::Failed(error);
+                    }
+                }
+            }
+            let buffered = self.outbox.bytes().len();
             let prepared = self.prepare_output_buffer();
             let counters = self.written.of(side);
             counters.loop_iterations += 1;
-            counters.copied_bytes += (self.buffer.len() - buffered) as u64;
+            counters.copied_bytes += (self.outbox.bytes().len() - buffered) as u64;
             if !prepared {
                 return Progress::Drained;
             }
@@ -149,7 +171,7 @@ impl Tx {
                     counters::log(side, turn, asked, &outcome);
                     if let WriteOutcome::Wrote(written) = outcome {
                         counters.total_bytes_sync += written as u64;
-                        if written >= asked {
+                        if written >= asked && !stream.has_unsent() {
                             counters.sync_success += 1;
                             continue;
                         }
@@ -167,14 +189,14 @@ impl Tx {
         if self.drained() { Progress::Drained } else { Progress::More }
     }
 
-    /// Fills the buffer if frames are not sent as they lie. False: there is nothing to write.
+    /// Fills the outbox if frames are not sent as they lie. False: there is nothing to write.
     fn prepare_output_buffer(&mut self) -> bool {
-        if !self.buffer.is_empty() {
+        if !self.outbox.is_written() {
             return true;
         }
         if let Some(latest) = &self.latest {
             if let Some(message) = latest.lock().message.take() {
-                self.encoder.message(&message, &mut self.buffer);
+                self.encoder.message(&message, self.outbox.bytes());
                 return true;
             }
             return false;
@@ -183,41 +205,43 @@ impl Tx {
             return !self.sender.drained();
         }
         let before = self.sender.volume();
-        while self.buffer.len() < ENCODED_BATCH {
+        while self.outbox.has_room() {
             let Some(frame) = self.sender.frame() else { break };
-            self.encoder.frame(frame.flags, frame.body, &mut self.buffer);
-            self.sender.skip();
-        }
-        if self.buffer.is_empty() {
-            if self.buffer.capacity() > BUFFER_KEPT {
-                // Large bodies have passed, and the stream of them is over.
-                self.buffer = Vec::new();
+            let flags = frame.flags;
+            let length = frame.body.len();
+            let large = frame.external && length >= REFERENCE_THRESHOLD && flags & COMMAND == 0;
+            if large && self.encoder.takes_references() && !ASYNC_ONLY {
+                let mask = self.encoder.head(flags, length, self.outbox.bytes());
+                if let Some(body) = self.sender.take_external() {
+                    self.outbox.push(body, mask);
+                }
+            } else {
+                self.encoder.frame(flags, frame.body, self.outbox.bytes());
+                self.sender.skip();
             }
+        }
+        self.encoded += self.sender.volume() - before;
+        if self.outbox.is_empty() {
+            self.outbox.shrink();
             return false;
         }
-        self.encoded = self.sender.volume() - before;
         true
     }
 
     /// One attempt: how many bytes were offered, and what became of them.
     fn write_some(&mut self, stream: &Stream) -> Result<(usize, WriteOutcome)> {
-        if !self.buffer.is_empty() {
-            let rest = &self.buffer[self.buffer_written..];
-            let (asked, outcome) = (rest.len(), stream.write_one(rest)?);
-            match outcome {
-                WriteOutcome::Wrote(written) if written >= asked => {
-                    self.buffer_written = 0;
+        if !self.outbox.is_empty() {
+            let (outcome, offered) = self.outbox.write(stream)?;
+            if let WriteOutcome::Wrote(written) = outcome {
+                self.outbox.advance(written);
+                if self.outbox.is_empty() {
                     self.encoded = 0;
-                    if self.encoder.is_plain() && self.buffer.capacity() > BUFFER_KEPT {
-                        self.buffer = Vec::new();
-                    } else {
-                        self.buffer.clear();
+                    if self.encoder.is_plain() {
+                        self.outbox.shrink();
                     }
                 }
-                WriteOutcome::Wrote(written) => self.buffer_written += written,
-                WriteOutcome::WouldBlock => {}
             }
-            return Ok((asked, outcome));
+            return Ok((offered, outcome));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let (count, total) = self.sender.gather(&mut slices, BATCH);
@@ -250,6 +274,7 @@ mod tests {
     use crate::pipe::REFERENCE_THRESHOLD;
     use crate::pipe::rope::{MORE, Writer, rope};
     use crate::transport::{Kind, ReadOutcome};
+    use crate::zmtp::{Version, zws};
     use socket2::{Domain, Socket, Type};
 
     const PLENTY: usize = 1000;
@@ -355,18 +380,28 @@ mod tests {
         assert_eq!(pieces(&mut sender), []);
     }
 
-    /// Another framing goes through the buffer: each byte is copied once, however often the write
-    /// of the buffer is cut short.
+    /// With another framing only heads are copied, and what has to be masked, once, however often
+    /// the write is cut short.
     #[test]
-    fn another_framing_is_copied_once() {
-        let mut connection = Connection::new(Encoder::raw());
-        let bytes = body(200_000);
-        connection.writer.append_external(0, Msg::from_slice(&bytes).unwrap()).unwrap();
-        connection.writer.publish();
-        let counters = connection.write_all();
-        assert!(connection.received == bytes);
-        assert_eq!(counters.copied_bytes, 200_000);
-        assert!(counters.would_block > 1);
+    fn another_framing_copies_what_it_must() {
+        for (encoder, header, copied) in [
+            (Encoder::raw(), 0, 0),
+            (Encoder::framed(Version::V1_0), 10, 10),
+            (Encoder::websocket(zws::Side::Server), 11, 11),
+            (Encoder::websocket(zws::Side::Client), 15, 200_015),
+        ] {
+            let mut connection = Connection::new(encoder);
+            let bytes = body(200_000);
+            connection.writer.append_external(0, Msg::from_slice(&bytes).unwrap()).unwrap();
+            connection.writer.publish();
+            let counters = connection.write_all();
+            let (head, rest) = connection.received.split_at(header);
+            assert_eq!(rest.len(), bytes.len());
+            let masked = head.get(1).is_some_and(|byte| copied > header as u64 && byte & 0x80 != 0);
+            assert_eq!(rest == bytes, !masked);
+            assert_eq!(counters.copied_bytes, copied);
+            assert!(counters.would_block > 1);
+        }
     }
 
     #[test]

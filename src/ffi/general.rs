@@ -47,8 +47,9 @@ const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"vmci", false),
     (c"vsock", false),
     (c"draft", true),
-    (c"WS", false),
-    (c"WSS", false),
+    (c"tls", true),
+    (c"WS", true),
+    (c"WSS", true),
 ];
 
 /// Tells whether the library has a capability: 1 or 0.

@@ -5,6 +5,7 @@
 use super::reactor::{Command, Reactor, Source, Timer};
 use super::session::{ConnectSpec, ConnectTo, Origin, Session, State};
 use crate::abi::*;
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 use crate::transport::host::{self, Dns};
 use crate::transport::{Resolved, Stream, ipc, tcp};
@@ -17,9 +18,11 @@ use std::time::Duration;
 impl Reactor {
     pub(super) fn connect(&mut self, spec: ConnectSpec) {
         let id = spec.id;
+        let transport = spec.to.transport();
         let mut session = Session::new(
             spec.socket,
             Origin::Connected(Box::new(spec.to)),
+            transport,
             spec.options,
             spec.port,
             spec.lease,
@@ -46,11 +49,12 @@ impl Reactor {
                 },
                 Err(error) => self.connect_failed(id, error),
             },
-            ConnectTo::Tcp(address) => {
+            to => {
+                let Some((host, port)) = to.host_and_port() else { return };
                 let handle = self.handle.clone();
                 let answer = self.resolver.resolve(
-                    &address.host,
-                    address.port,
+                    host,
+                    port,
                     session.options.ipv6,
                     Box::new(move |addresses: Result<Vec<SocketAddr>>| {
                         let first =
@@ -118,6 +122,7 @@ impl Reactor {
                     Err(error) => self.connect_failed(id, error),
                 }
             }
+            State::Negotiating(_) => self.continue_negotiation(id),
             State::Handshaking(_) => self.continue_handshake(id),
             _ => {}
         }
@@ -125,9 +130,19 @@ impl Reactor {
 
     fn connected(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let stream = match &session.origin {
+            Origin::Connected(to) => layered(stream, to),
+            Origin::Accepted(_) => Ok(stream),
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.connect_failed(id, error);
+                return;
+            }
+        };
         session.attempts = 0;
-        session.local = stream.local_endpoint();
-        session.remote = stream.remote_endpoint();
+        session.name_ends(&stream, "");
         session.event(ZMQ_EVENT_CONNECTED, stream.fd() as u64);
         self.start_engine(id, stream);
     }
@@ -135,8 +150,7 @@ impl Reactor {
     pub(super) fn connect_failed(&mut self, id: u64, error: Error) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let refused = error == Error::CONNREFUSED;
-        let is_tcp = matches!(&session.origin, Origin::Connected(to)
-            if matches!(**to, ConnectTo::Tcp(_)));
+        let is_tcp = matches!(session.transport, Transport::Tcp | Transport::Tls);
         if let State::Connecting(stream) = &session.state {
             let fd = stream.fd();
             session.event(ZMQ_EVENT_CLOSED, fd as u64);
@@ -174,19 +188,21 @@ impl Reactor {
 /// Starts the attempt on a resolved address: the stream, and what came of connecting it.
 fn begin(session: &Session, address: SocketAddr) -> Result<(Stream, Result<bool>)> {
     let Origin::Connected(to) = &session.origin else { return Err(Error::INVAL) };
-    let ConnectTo::Tcp(text) = &**to else { return Err(Error::INVAL) };
-    let source = match &text.source {
-        Some(source) => Some(host::resolve_local(
-            &source.host,
-            source.port,
-            session.options.ipv6,
-            Dns::Forbidden,
-        )?),
-        None => None,
-    };
+    let source = to.source().map(|source| {
+        host::resolve_local(&source.host, source.port, session.options.ipv6, Dns::Forbidden)
+    });
+    let source = source.transpose()?;
     let stream = tcp::open(address, &session.settings)?;
     let connected = tcp::connect_stream(&stream, address, source, &session.settings);
     Ok((stream, connected))
+}
+
+/// The layer that the endpoint asks for, on a stream just connected.
+fn layered(stream: Stream, to: &ConnectTo) -> Result<Stream> {
+    match to.tls() {
+        Some(tls) => Ok(stream.with_tls(tls.start()?)),
+        None => Ok(stream),
+    }
 }
 
 /// A number nobody can foresee, from the standard library's source of randomness.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! From a fresh stream to traffic: the ZMTP handshake, run by the I/O thread.
+//! From a fresh stream to traffic, run by the I/O thread: what the transport has to negotiate, then
+//! the ZMTP handshake, which inside WebSocket begins with the upgrade; all within
+//! `ZMQ_HANDSHAKE_IVL`.
 
 use super::reactor::{Reactor, Source, Timer};
 use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
+use crate::endpoint::Transport;
 use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
 use crate::errno::Error;
 use crate::mechanism::curve::sodium::{self, Secret};
@@ -19,10 +22,12 @@ use crate::zmtp::command::Command;
 use crate::zmtp::error::HandshakeError;
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
+use crate::zmtp::zws::{Side, UpgradeConfig};
 use crate::zmtp::{Cipher, SocketType, Version};
 use mio::Interest;
 use std::sync::Arc;
 use std::time::Duration;
+use tungstenite::handshake::client::generate_key;
 
 /// Bytes read at once during a handshake.
 const READ_SIZE: usize = 4096;
@@ -36,10 +41,51 @@ pub(super) struct Handshaking {
 }
 
 impl Reactor {
-    /// Begins the protocol on a stream just connected or accepted.
+    /// Begins on a stream just connected or accepted.
     pub(super) fn start_engine(&mut self, id: u64, stream: Stream) {
+        if !stream.negotiates() {
+            self.start_protocol(id, stream);
+            return;
+        }
+        let fd = stream.fd();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.state = State::Negotiating(stream);
+        self.limit_handshake(id);
+        self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
+        self.continue_negotiation(id);
+    }
+
+    pub(super) fn continue_negotiation(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Negotiating(stream) = &session.state else { return };
+        match stream.negotiate() {
+            Ok(false) => {}
+            Ok(true) => {
+                let state = std::mem::replace(&mut session.state, State::Idle);
+                let State::Negotiating(stream) = state else { return };
+                self.deregister(stream.fd());
+                self.start_protocol(id, stream);
+            }
+            Err(error) => self.handshake_failed(id, Failure::connection(error)),
+        }
+    }
+
+    /// Sets the time limit, unless it runs already.
+    fn limit_handshake(&mut self, id: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl)
+            && session.timer.is_none()
+        {
+            let at = self.now + Duration::from_millis(interval);
+            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
+        }
+    }
+
+    /// Begins the protocol on a stream that is ready for its first byte.
+    fn start_protocol(&mut self, id: u64, stream: Stream) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.options.raw_socket {
+            self.timers.cancel(session.timer.take());
             self.begin_traffic(id, stream, None, None, Vec::new());
             return;
         }
@@ -48,16 +94,17 @@ impl Reactor {
             return;
         };
         let fd = stream.fd();
+        let handshake = match upgrade(session) {
+            Some(upgrade) => config.start_upgrade(upgrade),
+            None => config.start(),
+        };
         session.state = State::Handshaking(Box::new(Handshaking {
             stream,
-            handshake: config.start(),
+            handshake,
             question: None,
             limited: session.options.handshake_ivl > 0,
         }));
-        if let Ok(interval @ 1..) = u64::try_from(session.options.handshake_ivl) {
-            let at = self.now + Duration::from_millis(interval);
-            session.timer = Some(self.timers.add(at, Timer::Handshake(id)));
-        }
+        self.limit_handshake(id);
         self.register(fd, id, Source::Own, Interest::READABLE | Interest::WRITABLE);
         self.continue_handshake(id);
     }
@@ -65,7 +112,11 @@ impl Reactor {
     pub(super) fn continue_handshake(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let State::Handshaking(handshaking) = &mut session.state else { return };
-        match handshaking.advance(&*session.port, id, &self.handle) {
+        let outcome = handshaking.advance(&*session.port, id, &self.handle);
+        if handshaking.handshake.poll_upgraded() {
+            session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
+        }
+        match outcome {
             Ok(Step::Waiting) => {}
             Ok(Step::Established(leftover)) => {
                 let state = std::mem::replace(&mut session.state, State::Idle);
@@ -79,6 +130,9 @@ impl Reactor {
             }
             Err(Broken::Stream(error)) => {
                 self.handshake_failed(id, Failure::connection(error));
+            }
+            Err(Broken::Protocol(error)) if error == HandshakeError::closed() => {
+                self.handshake_failed(id, Failure::connection(error.errno));
             }
             Err(Broken::Protocol(error)) => {
                 session.handshake_event(error.event);
@@ -112,7 +166,11 @@ impl Reactor {
         let stream = Arc::new(stream);
         let metadata = metadata(&stream, established.as_ref());
         let version = established.as_ref().map(|established| established.version);
-        let (mut encoder, mut decoder) = framing(version, options.socket_type);
+        let side = websocket_side(session);
+        let (mut encoder, mut decoder) = match side {
+            Some(side) => (Encoder::websocket(side), Decoder::new(Deframing::WebSocket(side))),
+            None => framing(version, options.socket_type),
+        };
         if let Some(Cipher { seal, open }) = cipher {
             encoder = encoder.sealed(seal);
             decoder = decoder.opened(open);
@@ -135,6 +193,7 @@ impl Reactor {
         session.state = State::Traffic(stream.clone());
         let again = std::mem::replace(&mut session.connected_before, true);
         let modern = version.is_some_and(|version| version >= Version::V3_0);
+        session.without_mechanism = !modern;
         if modern {
             session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
         }
@@ -179,7 +238,8 @@ impl Reactor {
             }
             None => port.connected(link.pipe(), routing_id, again),
         }
-        let heartbeat = modern.then(|| Heartbeat::new(heartbeat_config(&options)));
+        let heartbeat =
+            (modern || side.is_some()).then(|| Heartbeat::new(heartbeat_config(&options)));
         self.begin_heartbeat(id, heartbeat);
         let progress = link.io_write();
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
@@ -290,6 +350,9 @@ impl Handshaking {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
+        if !self.stream.flush().map_err(Broken::Stream)? {
+            return Ok(());
+        }
         while !self.handshake.output().is_empty() {
             match self.stream.write_one(self.handshake.output()).map_err(Broken::Stream)? {
                 WriteOutcome::Wrote(count) => self.handshake.advance_output(count),
@@ -298,6 +361,31 @@ impl Handshaking {
         }
         Ok(())
     }
+}
+
+/// This side of a connection inside WebSocket.
+fn websocket_side(session: &Session) -> Option<Side> {
+    match session.transport {
+        Transport::Ws | Transport::Wss if session.is_connecting_side() => Some(Side::Client),
+        Transport::Ws | Transport::Wss => Some(Side::Server),
+        _ => None,
+    }
+}
+
+/// What opens a connection inside WebSocket.
+fn upgrade(session: &Session) -> Option<UpgradeConfig> {
+    websocket_side(session)?;
+    Some(match &session.origin {
+        Origin::Connected(to) => {
+            let address = to.websocket()?;
+            UpgradeConfig::Client {
+                host: address.host_text.clone(),
+                path: address.path.clone(),
+                key: generate_key(),
+            }
+        }
+        Origin::Accepted(_) => UpgradeConfig::Server,
+    })
 }
 
 /// How frames go out and come in with a peer of this version; raw without one.

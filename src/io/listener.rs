@@ -38,7 +38,7 @@ impl Listening {
     /// Whether the accept filters let this peer in.
     fn admits(&self, accepted: &Accepted) -> bool {
         match accepted.stream.kind() {
-            Kind::Tcp => {
+            Kind::Tcp | Kind::Tls => {
                 let filters = &self.options.tcp_accept_filters;
                 filters.is_empty()
                     || accepted
@@ -88,13 +88,13 @@ impl Reactor {
                     let mut session = Session::new(
                         listening.socket,
                         Origin::Accepted(id),
+                        listening.listener.transport(),
                         listening.options.clone(),
                         listening.port.clone(),
                         listening.lease.clone(),
                         listening.listener.endpoint().to_vec(),
                     );
-                    session.local = accepted.stream.local_endpoint();
-                    session.remote = accepted.stream.remote_endpoint();
+                    session.name_ends(&accepted.stream, listening.listener.path());
                     listening.children.push(session_id);
                     listening.port.event(Event {
                         event: ZMQ_EVENT_ACCEPTED as u64,

@@ -17,7 +17,7 @@ mod zap;
 pub use reactor::{Command, IoHandle, IoThread};
 pub use session::{ConnectSpec, ConnectTo, Lease, ListenSpec, limit, network_pipe};
 
-use crate::engine::{Link, Owner, Pace, RxSet};
+use crate::engine::{Link, Owner, RxSet};
 use crate::errno::Result;
 use crate::pipe::{Pipe, PipeId};
 use std::sync::Arc;
@@ -42,9 +42,6 @@ pub struct Event {
 
 /// What an I/O thread tells a socket. None of these calls blocks.
 pub trait SocketPort: Owner {
-    /// How closely the socket's writes follow each other.
-    fn pace(&self) -> Arc<Pace>;
-
     /// A connection of this endpoint is ready for traffic and gets a pipe of its own.
     fn attach(&self, pipe: Pipe, link: Arc<Link>, endpoint: u64);
 

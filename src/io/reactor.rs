@@ -26,8 +26,9 @@ const TIMER_SLACK_NS: u64 = 1000;
 /// How long a sender may pause before what it began as a stream counts as ended: the I/O thread
 /// has just been woken for it, and the last message of a short burst should not rest.
 const BURST_PAUSE: Duration = Duration::from_micros(5);
-/// A sender that appends less than this between two looks, in bytes, is no stream any more.
-const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 256 };
+/// When less than this was appended to all connections with promises between two looks, in bytes,
+/// there is no stream any more.
+const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 2048 };
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -253,6 +254,8 @@ pub(super) struct Reactor {
     promises: Vec<Promise>,
     /// Some promises are fresh.
     fresh_promises: bool,
+    /// Bytes appended to them between the last two looks.
+    promised_volume: u64,
     ticking: usize,
     next_tick: Instant,
     pub(super) now: Instant,
@@ -271,6 +274,7 @@ impl Reactor {
             timers: Timers::new(),
             promises: Vec::new(),
             fresh_promises: false,
+            promised_volume: 0,
             ticking: 0,
             next_tick: Instant::now(),
             now: Instant::now(),
@@ -448,9 +452,10 @@ impl Reactor {
     /// back, so that every message is written at once again.
     fn keep_promises(&mut self) {
         self.fresh_promises = false;
+        let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
         promises.retain_mut(|promise| {
-            let keep = self.keep_promise(promise);
+            let keep = self.keep_promise(promise, volume);
             if !keep && let Some(session) = self.sessions.get_mut(&promise.session) {
                 session.promised = false;
             }
@@ -459,8 +464,9 @@ impl Reactor {
         self.promises.append(&mut promises);
     }
 
-    /// False: the promise has been taken back.
-    fn keep_promise(&mut self, promise: &mut Promise) -> bool {
+    /// `volume` is what was appended to all of them before the last look. False: the promise has
+    /// been taken back.
+    fn keep_promise(&mut self, promise: &mut Promise, volume: u64) -> bool {
         let Some(link) =
             self.sessions.get(&promise.session).and_then(|session| session.link.clone())
         else {
@@ -477,8 +483,9 @@ impl Reactor {
                 return true;
             }
             Age::Fresh => appended > 0,
-            Age::Settled => appended >= STREAM_VOLUME,
+            Age::Settled => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
         };
+        self.promised_volume += appended;
         if link.has_waiting() && (promise.sent == before.1 || !stream || ASYNC_ONLY) {
             let keep = self.write_link(promise.session, link.io_write());
             promise.sent = link.sent();

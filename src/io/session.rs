@@ -8,17 +8,19 @@ use super::reactor::{IoHandle, Reactor, Source, Timer};
 use super::timers::TimerId;
 use super::{Event, SocketPort};
 use crate::abi::*;
-use crate::endpoint::{IpcAddress, TcpConnect};
+use crate::endpoint::{Host, IpcAddress, TcpConnect, TcpSource, Transport, WsConnect};
 use crate::engine::{Failure, FailureClass, Home, Link, Owner, Rx, RxRules};
 use crate::errno::{Error, Result};
 use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
-use crate::transport::{Listener, SocketSettings, Stream};
+use crate::transport::tls::ClientTls;
+use crate::transport::{Listener, SocketSettings, Stream, host};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +42,59 @@ pub struct ListenSpec {
 /// Where a session connects to.
 pub enum ConnectTo {
     Tcp(TcpConnect),
+    Tls(TcpConnect, ClientTls),
     Ipc(IpcAddress),
+    Ws(WsConnect),
+    Wss(WsConnect, ClientTls),
+}
+
+impl ConnectTo {
+    pub(super) fn transport(&self) -> Transport {
+        match self {
+            ConnectTo::Tcp(_) => Transport::Tcp,
+            ConnectTo::Tls(..) => Transport::Tls,
+            ConnectTo::Ipc(_) => Transport::Ipc,
+            ConnectTo::Ws(_) => Transport::Ws,
+            ConnectTo::Wss(..) => Transport::Wss,
+        }
+    }
+
+    /// Host and port of tcp and of what runs over it.
+    pub(super) fn host_and_port(&self) -> Option<(&Host, u16)> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => {
+                Some((&address.host, address.port))
+            }
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => {
+                Some((&address.host, address.port))
+            }
+            ConnectTo::Ipc(_) => None,
+        }
+    }
+
+    /// Where to connect from.
+    pub(super) fn source(&self) -> Option<&TcpSource> {
+        match self {
+            ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => address.source.as_ref(),
+            ConnectTo::Ipc(_) | ConnectTo::Ws(_) | ConnectTo::Wss(..) => None,
+        }
+    }
+
+    /// Of ws and wss.
+    pub(super) fn websocket(&self) -> Option<&WsConnect> {
+        match self {
+            ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// What lies between the protocol and tcp.
+    pub(super) fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            ConnectTo::Tls(_, tls) | ConnectTo::Wss(_, tls) => Some(tls),
+            _ => None,
+        }
+    }
 }
 
 /// A session to be run by an I/O thread.
@@ -70,6 +124,8 @@ pub(super) enum State {
     Idle,
     Resolving,
     Connecting(Stream),
+    /// Making the stream ready for its first byte, see [`Stream::negotiate`].
+    Negotiating(Stream),
     Handshaking(Box<Handshaking>),
     Traffic(Arc<Stream>),
 }
@@ -77,6 +133,7 @@ pub(super) enum State {
 pub(super) struct Session {
     pub(super) socket: u64,
     pub(super) origin: Origin,
+    pub(super) transport: Transport,
     pub(super) options: Arc<Options>,
     pub(super) settings: SocketSettings,
     pub(super) port: Arc<dyn SocketPort>,
@@ -90,6 +147,8 @@ pub(super) struct Session {
     /// Attempts since the last successful one.
     pub(super) attempts: u32,
     pub(super) connected_before: bool,
+    /// The present connection has no security mechanism, not even NULL.
+    pub(super) without_mechanism: bool,
     pub(super) timer: Option<TimerId>,
     heartbeat: Option<Heartbeat>,
     heartbeat_timer: Option<TimerId>,
@@ -106,6 +165,7 @@ impl Session {
     pub(super) fn new(
         socket: u64,
         origin: Origin,
+        transport: Transport,
         options: Arc<Options>,
         port: Arc<dyn SocketPort>,
         lease: Lease,
@@ -114,6 +174,7 @@ impl Session {
         Session {
             socket,
             origin,
+            transport,
             settings: SocketSettings::from(&*options),
             options,
             port,
@@ -125,6 +186,7 @@ impl Session {
             endpoint,
             attempts: 0,
             connected_before: false,
+            without_mechanism: false,
             timer: None,
             heartbeat: None,
             heartbeat_timer: None,
@@ -138,6 +200,25 @@ impl Session {
 
     pub(super) fn is_connecting_side(&self) -> bool {
         matches!(self.origin, Origin::Connected(_))
+    }
+
+    /// Takes down both ends of a connection, for the monitor. `path` ends their texts.
+    pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
+        if !matches!(self.transport, Transport::Ws | Transport::Wss) {
+            self.local = stream.local_endpoint();
+            self.remote = stream.remote_endpoint();
+            return;
+        }
+        let text = |address: Result<SocketAddr>| match address {
+            Ok(address) => (host::endpoint_text(self.transport, &address) + path).into_bytes(),
+            Err(_) => Vec::new(),
+        };
+        let (local, remote) = (text(stream.local_addr()), text(stream.peer_addr()));
+        self.local = local;
+        // A connecting session's is the user's text.
+        if !self.is_connecting_side() {
+            self.remote = remote;
+        }
     }
 
     /// Tells the monitor how the security mechanism failed.
@@ -191,10 +272,9 @@ pub fn network_pipe(
         None => Rx::new(in_writer, rules),
     };
     let home: Arc<dyn Home> = home;
-    let pace = port.pace();
     let owner: Arc<dyn Owner> = port;
     let out = (out_reader, latest_out.clone());
-    let link = Arc::new(Link::new(id as usize, out, rx, home, owner, pace));
+    let link = Arc::new(Link::new(id as usize, out, rx, home, owner));
     let mut pipe =
         Pipe::new(out_writer, in_reader, link.clone(), limit(options.sndhwm), receive_limit);
     pipe.conflate(latest_out, latest_in);
@@ -217,8 +297,7 @@ impl Reactor {
             return;
         }
         session.handshake_event(failure.event);
-        let never_handshaken = session.options.raw_socket || session.heartbeat.is_none();
-        if never_handshaken && failure.class != FailureClass::Protocol {
+        if session.without_mechanism && failure.class != FailureClass::Protocol {
             let errno = failure.error.raw() as u64;
             session.event(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, errno);
         }
@@ -230,6 +309,7 @@ impl Reactor {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let fd = match &session.state {
             State::Traffic(stream) => Some(stream.fd()),
+            State::Negotiating(stream) => Some(stream.fd()),
             State::Handshaking(handshaking) => Some(handshaking.stream.fd()),
             _ => None,
         };
@@ -238,6 +318,7 @@ impl Reactor {
         }
         let self_connected = match &session.state {
             State::Traffic(stream) => stream.is_connected_to_itself(),
+            State::Negotiating(stream) => stream.is_connected_to_itself(),
             State::Handshaking(handshaking) => handshaking.stream.is_connected_to_itself(),
             _ => false,
         };
@@ -284,7 +365,9 @@ impl Reactor {
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
         match state {
-            State::Connecting(stream) => self.deregister(stream.fd()),
+            State::Connecting(stream) | State::Negotiating(stream) => {
+                self.deregister(stream.fd());
+            }
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
             State::Traffic(stream) => {
                 if watched {

@@ -25,6 +25,7 @@ pub mod zap;
 #[cfg(test)]
 mod tests;
 
+use crate::zmtp::zws::UpgradeConfig;
 use crate::zmtp::{Handshake, HandshakeError, Mechanism, ProtocolError, SocketType, handshake};
 use curve::sodium::{PublicKey, Secret};
 use metadata::LocalProperties;
@@ -71,6 +72,15 @@ pub struct HandshakeConfig {
 impl HandshakeConfig {
     /// Begins the handshake of a new connection.
     pub fn start(self) -> Handshake {
+        Handshake::new(self.handshake())
+    }
+
+    /// Begins the handshake of a new connection inside WebSocket.
+    pub fn start_upgrade(self, upgrade: UpgradeConfig) -> Handshake {
+        Handshake::upgrading(self.handshake(), upgrade)
+    }
+
+    fn handshake(self) -> handshake::HandshakeConfig {
         let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = self;
         let properties =
             LocalProperties { socket_type, routing_id: routing_id.clone(), more: self.properties };
@@ -88,13 +98,13 @@ impl HandshakeConfig {
                 Box::new(curve::CurveServer::new(properties, secret, self.zap))
             }
         };
-        Handshake::new(handshake::HandshakeConfig {
+        handshake::HandshakeConfig {
             socket_type,
             routing_id,
             max_msg_size,
             security_required,
             mechanism,
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod plain;
+mod zws;
 
 use super::*;
 use crate::errno::Error;

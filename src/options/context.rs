@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 
 use super::Options;
-use super::numbers::*;
 use super::text::leading_int;
 use super::value::{answer_int_exact, parse_int};
+use crate::abi::*;
 use crate::errno::{Error, Result};
 
 /// What `ZMQ_SOCKET_LIMIT` answers: no limit but the width libzmq reserves for it.

@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 mod context;
 mod filter;
 mod key;
-pub(crate) mod numbers;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -30,8 +29,8 @@ pub use context::ContextOptions;
 pub use filter::{IpcFilters, TcpAcceptFilter};
 pub use key::{Key, SecretKey};
 
+use crate::abi::*;
 use crate::errno::{Error, Result};
-use numbers::*;
 
 /// Whether GSSAPI is built in; without it its options are EINVAL.
 pub const GSSAPI_BUILT: bool = false;

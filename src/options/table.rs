@@ -11,10 +11,10 @@ use std::ops::RangeInclusive;
 
 use super::filter::TcpAcceptFilter;
 use super::key::{Key, answer_key, parse_key};
-use super::numbers::*;
 use super::value::{answer_bytes, answer_exact, answer_int_exact, answer_string};
 use super::value::{parse_array, parse_int_in};
 use super::{GSSAPI_BUILT, Mechanism, Options};
+use crate::abi::*;
 use crate::errno::{Error, Result};
 
 /// One option.

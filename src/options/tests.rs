@@ -4,9 +4,9 @@
 
 use std::collections::HashSet;
 
-use super::numbers::*;
 use super::table::{Answer, Empty, Rule, Stability, TABLE, When, row};
 use super::*;
+use crate::abi::*;
 
 const INVALID: Result<()> = Err(Error::INVAL);
 

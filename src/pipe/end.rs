@@ -2,15 +2,13 @@
 #![forbid(unsafe_code)]
 //! A socket's end of a pipe.
 
-use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer};
+pub use super::rope::UNLIMITED;
+use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer, credit_interval};
 use super::table::PipeId;
 use crate::errno::Result;
 use crate::msg::{Metadata, Msg};
 use parking_lot::Mutex;
 use std::sync::Arc;
-
-/// A limit that is never reached (high-water mark 0).
-pub const UNLIMITED: u64 = u64::MAX;
 
 /// Bodies of at least this many bytes are passed on by reference instead of being copied.
 pub const REFERENCE_THRESHOLD: usize = 8192;
@@ -185,9 +183,11 @@ pub struct Pipe {
     peer: Arc<dyn Peer>,
     /// The high-water mark for what this end writes, in messages.
     limit: u64,
-    /// Credit is looked at after this many messages read.
-    credit_interval: u64,
+    /// How many messages had been read when the peer was last told of credit, and at which number
+    /// it is told again at the latest: a multiple of the interval, as the writer counts.
     credit_at: u64,
+    next_credit: u64,
+    credit_interval: u64,
     writing_message: bool,
     reading_message: bool,
     /// The peer is a socket of this process.
@@ -238,8 +238,9 @@ impl Pipe {
             into: Incoming::Rope(reader),
             peer,
             limit: send_limit,
-            credit_interval: credit_interval(receive_limit),
             credit_at: 0,
+            next_credit: credit_interval(receive_limit),
+            credit_interval: credit_interval(receive_limit),
             writing_message: false,
             reading_message: false,
             local: false,
@@ -269,6 +270,8 @@ impl Pipe {
     pub fn set_limits(&mut self, send_limit: u64, receive_limit: u64) {
         self.limit = send_limit;
         self.credit_interval = credit_interval(receive_limit);
+        // Soon enough for any mark; the next one is the interval's.
+        self.next_credit = self.credit_at;
     }
 
     // Reading.
@@ -474,10 +477,10 @@ impl Pipe {
         self.writing_message
     }
 
-    /// Messages written that the other side has not taken, and messages waiting to be read.
+    /// Messages written that count against the high-water mark, and messages waiting to be read.
     pub fn queue_lengths(&mut self) -> (u64, u64) {
         let out = match &mut self.out {
-            Outgoing::Rope(writer) => writer.backlog(),
+            Outgoing::Rope(writer) => writer.uncredited(self.limit),
             Outgoing::Latest(latest) => u64::from(latest.lock().message.is_some()),
             Outgoing::Closed => 0,
         };
@@ -530,8 +533,10 @@ impl Pipe {
             return;
         }
         let Incoming::Rope(reader) = &mut self.into else { return };
-        if reader.messages().wrapping_sub(self.credit_at) >= self.credit_interval {
+        if reader.messages() >= self.next_credit {
             self.credit_at = reader.messages();
+            self.next_credit = (self.credit_at - self.credit_at % self.credit_interval)
+                .saturating_add(self.credit_interval);
             if reader.grant_credit() {
                 self.peer.credit();
             }
@@ -541,11 +546,6 @@ impl Pipe {
 
 fn append_message(writer: &mut Writer, flags: u8, body: Msg, local: bool) -> Result<()> {
     if local { writer.append_owned(flags, body) } else { writer.append_external(flags, body) }
-}
-
-/// Half the mark, so that neither side waits for single messages.
-fn credit_interval(limit: u64) -> u64 {
-    if limit == UNLIMITED { u64::MAX } else { limit.div_ceil(2).max(1) }
 }
 
 /// Two ends joined to each other: what one writes the other reads.

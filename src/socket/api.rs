@@ -42,7 +42,6 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         id,
         context: Arc::downgrade(context),
         monitor: Arc::default(),
-        pace: Arc::default(),
     });
     socket.terminated.store(false, Ordering::Release);
     let handle = context

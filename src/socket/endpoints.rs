@@ -6,7 +6,7 @@ use super::open::{Behind, Open};
 use crate::abi::*;
 use crate::ctx::inproc::Side;
 use crate::endpoint::{
-    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, tcp_endpoint,
+    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, WsConnect, tcp_endpoint,
 };
 use crate::engine::Link;
 use crate::errno::{Error, Result};
@@ -17,7 +17,9 @@ use crate::options::Options;
 use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
-use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp};
+use crate::transport::tls::{ClientTls, ServerTls};
+use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp, tls};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a socket has bound and connected, under the text that takes it back.
@@ -133,9 +135,23 @@ impl Open {
             return Ok(());
         }
         let home = self.context.choose_io_thread(self.options.affinity)?;
+        let mut endpoint = uri.to_vec();
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
+            ConnectEndpoint::Tls(address) => {
+                let tls = ClientTls::new(&self.options, &address.host)?;
+                ConnectTo::Tls(address, tls)
+            }
             ConnectEndpoint::Ipc(address) => ConnectTo::Ipc(address),
+            ConnectEndpoint::Ws(address) => {
+                endpoint = self.check_websocket(transport, &address)?;
+                ConnectTo::Ws(address)
+            }
+            ConnectEndpoint::Wss(address) => {
+                endpoint = self.check_websocket(transport, &address)?;
+                let tls = ClientTls::new(&self.options, &address.host)?;
+                ConnectTo::Wss(address, tls)
+            }
             _ => return Err(Error::PROTONOSUPPORT),
         };
         self.check_connect_routing_id()?;
@@ -155,23 +171,30 @@ impl Open {
             id,
             socket: self.id(),
             to,
-            endpoint: uri.to_vec(),
+            endpoint: endpoint.clone(),
             options,
             port: self.port.clone(),
             lease: self.lease.clone(),
             link,
         })));
         self.endpoints.add(uri.to_vec(), What::Remote { id, home, connecting: true });
-        self.last_endpoint = uri.to_vec();
+        self.last_endpoint = endpoint;
         Ok(())
+    }
+
+    /// The endpoint of ws or wss as it is told. Each attempt looks the name up again, but one that
+    /// is unknown is told at once.
+    fn check_websocket(&self, transport: Transport, address: &WsConnect) -> Result<Vec<u8>> {
+        host::resolve_remote(&address.host, address.port, self.options.ipv6)?;
+        Ok(address.endpoint(transport).into_bytes())
     }
 
     /// zmq_unbind(3) and zmq_disconnect(3), which are the same.
     pub(super) fn take_back(&mut self, uri: &[u8]) -> Result<()> {
         let (transport, address) = endpoint::split(uri)?;
         let mut taken = self.endpoints.take(uri);
-        if taken.is_empty() && transport == Transport::Tcp {
-            for key in resolved_keys(address, self.options.ipv6) {
+        if taken.is_empty() && matches!(transport, Transport::Tcp | Transport::Tls) {
+            for key in resolved_keys(transport, address, self.options.ipv6) {
                 taken = self.endpoints.take(&key);
                 if !taken.is_empty() {
                     break;
@@ -266,6 +289,9 @@ fn listen(
     let adopted = (options.use_fd != -1).then_some(options.use_fd);
     match (transport, adopted) {
         (Transport::Tcp, Some(fd)) => Ok(Listener::Tcp(tcp::adopt(fd, &settings)?)),
+        (Transport::Tls | Transport::Ws | Transport::Wss, Some(fd)) => {
+            over_tcp(transport, String::new(), options, || Ok(tcp::adopt(fd, &settings)?))
+        }
         (Transport::Ipc, Some(fd)) => {
             Ok(Listener::Ipc(ipc::adopt(fd, &IpcAddress::parse(address)?)?))
         }
@@ -273,30 +299,59 @@ fn listen(
             BindEndpoint::Tcp(bind) => {
                 tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
             }
+            BindEndpoint::Tls(bind) => over_tcp(transport, String::new(), options, || {
+                tcp::listen(&bind.host, bind.port, &settings)
+            }),
+            BindEndpoint::Ws(bind) | BindEndpoint::Wss(bind) => {
+                over_tcp(transport, bind.path, options, || {
+                    let ipv6 = options.ipv6;
+                    let dns = Dns::Forbidden;
+                    let address = host::resolve_local(&bind.host, bind.port, ipv6, dns)?;
+                    tcp::listen_on(address, &settings)
+                })
+            }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
             _ => Err(Error::PROTONOSUPPORT.into()),
         },
     }
 }
 
-/// The texts under which a tcp endpoint given by name may be known.
-fn resolved_keys(address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
+/// A listener of a transport over tcp. What TLS needs is looked at before anything is opened.
+fn over_tcp(
+    transport: Transport,
+    path: String,
+    options: &Options,
+    listen: impl FnOnce() -> Result<tcp::Listener, ListenError>,
+) -> Result<Listener, ListenError> {
+    let tls = match transport {
+        Transport::Tls | Transport::Wss => Some(Arc::new(ServerTls::new(options)?)),
+        _ => None,
+    };
+    let tcp = listen()?.carrying(transport, path);
+    Ok(match tls {
+        Some(tls) => Listener::Tls(tls::Listener::new(tcp, tls)),
+        None => Listener::Tcp(tcp),
+    })
+}
+
+/// The texts under which an endpoint of tcp or tls given by name may be known.
+fn resolved_keys(transport: Transport, address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
+    let key = |address: &SocketAddr| {
+        tcp_endpoint(transport, address, host::zone_name(address).as_deref()).into_bytes()
+    };
     let mut keys = Vec::new();
-    if let Ok(ConnectEndpoint::Tcp(connect)) = ConnectEndpoint::parse(Transport::Tcp, address)
+    if let Ok(ConnectEndpoint::Tcp(connect) | ConnectEndpoint::Tls(connect)) =
+        ConnectEndpoint::parse(transport, address)
         && let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6)
     {
-        keys.extend(addresses.iter().take(1).map(|address| {
-            tcp_endpoint(Transport::Tcp, address, host::zone_name(address).as_deref()).into_bytes()
-        }));
+        keys.extend(addresses.iter().take(1).map(key));
     }
-    if let Ok(BindEndpoint::Tcp(bind)) = BindEndpoint::parse(Transport::Tcp, address)
+    if let Ok(BindEndpoint::Tcp(bind) | BindEndpoint::Tls(bind)) =
+        BindEndpoint::parse(transport, address)
         && bind.host != Host::Any
         && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
     {
-        keys.push(
-            tcp_endpoint(Transport::Tcp, &address, host::zone_name(&address).as_deref())
-                .into_bytes(),
-        );
+        keys.push(key(&address));
     }
     keys
 }

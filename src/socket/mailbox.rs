@@ -6,7 +6,7 @@ use super::Socket;
 use super::monitor::MonitorSlot;
 use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
 use crate::ctx::{Context, Member};
-use crate::engine::{Link, Owner, Pace, RxSet};
+use crate::engine::{Link, Owner, RxSet};
 use crate::errno::{Error, Result};
 use crate::io::{Event, IoHandle, SocketPort};
 use crate::pipe::{Pipe, PipeId};
@@ -84,7 +84,6 @@ pub struct Port {
     pub context: Weak<Context>,
     /// Outlives the socket: its last sessions report to it.
     pub monitor: Arc<MonitorSlot>,
-    pub pace: Arc<Pace>,
 }
 
 impl Port {
@@ -118,10 +117,6 @@ impl Owner for Port {
 }
 
 impl SocketPort for Port {
-    fn pace(&self) -> Arc<Pace> {
-        self.pace.clone()
-    }
-
     fn attach(&self, pipe: Pipe, link: Arc<Link>, endpoint: u64) {
         self.post(Mail::Attach { pipe: Box::new(pipe), link, endpoint });
     }

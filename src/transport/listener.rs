@@ -9,13 +9,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::Socket;
 
-use super::{Stream, ipc, sys, tcp};
+use super::{Stream, ipc, sys, tcp, tls};
+use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
+    /// tcp, or a transport over it.
     Tcp(tcp::Listener),
+    /// The same with TLS between.
+    Tls(tls::Listener),
     Ipc(ipc::Listener),
 }
 
@@ -68,15 +72,35 @@ impl Listener {
     pub fn accept(&self) -> Result<Accept> {
         match self {
             Listener::Tcp(listener) => listener.accept(),
+            Listener::Tls(listener) => listener.accept(),
             Listener::Ipc(listener) => listener.accept(),
         }
     }
 
-    /// The resolved endpoint, tcp's or ipc's: what `ZMQ_LAST_ENDPOINT` tells after the bind.
+    /// The resolved endpoint, of any transport: what `ZMQ_LAST_ENDPOINT` tells after the bind.
     pub fn endpoint(&self) -> &[u8] {
         match self {
             Listener::Tcp(listener) => listener.endpoint(),
+            Listener::Tls(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),
+        }
+    }
+
+    /// What is spoken with those who are accepted.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Listener::Tcp(listener) => listener.transport(),
+            Listener::Tls(listener) => listener.transport(),
+            Listener::Ipc(_) => Transport::Ipc,
+        }
+    }
+
+    /// What ends the endpoints of accepted connections: the path of ws, else nothing.
+    pub fn path(&self) -> &str {
+        match self {
+            Listener::Tcp(listener) => listener.path(),
+            Listener::Tls(listener) => listener.path(),
+            Listener::Ipc(_) => "",
         }
     }
 
@@ -91,10 +115,7 @@ impl Listener {
     /// Those of removing the file and the directory; the descriptor is closed all the same.
     pub fn close(self) -> Result<()> {
         match self {
-            Listener::Tcp(listener) => {
-                drop(listener);
-                Ok(())
-            }
+            Listener::Tcp(_) | Listener::Tls(_) => Ok(()),
             Listener::Ipc(listener) => listener.close(),
         }
     }
@@ -104,6 +125,7 @@ impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         match self {
             Listener::Tcp(listener) => listener.as_raw_fd(),
+            Listener::Tls(listener) => listener.as_raw_fd(),
             Listener::Ipc(listener) => listener.as_raw_fd(),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A transport moves bytes and knows no protocol: [`Stream`] makes one non-blocking attempt to
 //! write or read and says what came of it, [`tcp`] and [`ipc`] make streams by listening and
-//! connecting, [`Resolver`] turns host names into addresses without holding up its caller. The
+//! connecting, [`tls`] is a layer on them, [`Resolver`] turns host names into addresses without holding up its caller. The
 //! descriptors are always non-blocking and close-on-exec; waiting for them is the business of
 //! the layers above.
 //!
@@ -22,6 +22,7 @@ mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+pub mod tls;
 
 pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A connected stream socket, tcp or ipc.
+//! A connected stream socket, tcp or ipc, with a TLS layer or without.
 //!
 //! Every read and write is one attempt that never waits. "Would block" is an outcome of its own,
 //! so it can be taken neither for an error nor for zero bytes; a signal in the middle of an
@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{MaybeUninitSlice, SockAddr, Socket};
 
 use super::ipc::{self, Credentials};
+use super::tls::{Tls, Wire};
 use super::{host, sys};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
@@ -27,6 +28,8 @@ const MAX_BUFFERS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Tcp,
+    /// TLS over tcp.
+    Tls,
     Ipc,
 }
 
@@ -34,7 +37,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum WriteOutcome {
-    /// So many bytes are the kernel's now, counted from the start; perhaps not all.
+    /// So many bytes are the kernel's now, counted from the start; perhaps not all. With TLS some
+    /// of them may still be the stream's, see [`Stream::has_unsent`].
     Wrote(usize),
     /// The kernel takes nothing at the moment: wait for writability.
     WouldBlock,
@@ -57,16 +61,66 @@ pub enum ReadOutcome {
 pub struct Stream {
     socket: Socket,
     kind: Kind,
+    tls: Option<Box<Tls>>,
 }
 
 impl Stream {
     /// Takes over `descriptor`, which has to be a non-blocking stream socket.
     pub fn new(descriptor: OwnedFd, kind: Kind) -> Stream {
-        Stream { socket: Socket::from(descriptor), kind }
+        Stream { socket: Socket::from(descriptor), kind, tls: None }
     }
 
     pub(super) fn from_socket(socket: Socket, kind: Kind) -> Stream {
-        Stream { socket, kind }
+        Stream { socket, kind, tls: None }
+    }
+
+    /// Puts TLS on a tcp stream; [`negotiate`](Stream::negotiate) is next.
+    pub fn with_tls(mut self, tls: Tls) -> Stream {
+        self.kind = Kind::Tls;
+        self.tls = Some(Box::new(tls));
+        self
+    }
+
+    /// One step of what the stream needs before its first byte: the TLS handshake. False: wait for
+    /// the socket to become readable, or writable, and call again.
+    ///
+    /// # Errors
+    /// ACCES when one side does not take the other for whom it should be, PROTO for what is not TLS
+    /// or finds no common ground, PIPE when the peer closes, and whatever else ends a connection.
+    pub fn negotiate(&self) -> Result<bool> {
+        match &self.tls {
+            None => Ok(true),
+            Some(tls) => tls.negotiate(&self.socket),
+        }
+    }
+
+    /// Whether there is something to negotiate at all.
+    pub fn negotiates(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// True while the stream itself holds bytes it has accepted: a write is in flight. They go with
+    /// [`flush`](Stream::flush) or the next write.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
+    }
+
+    /// One attempt to send what the stream holds; false when the kernel does not take it all.
+    ///
+    /// # Errors
+    /// As for [`write_some`](Stream::write_some).
+    pub fn flush(&self) -> Result<bool> {
+        match &self.tls {
+            None => Ok(true),
+            Some(tls) => tls.flush(&self.socket),
+        }
+    }
+
+    /// True when a read would bring something, or the end, of which the kernel tells nothing.
+    #[inline]
+    pub fn holds_input(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.holds_input())
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -79,19 +133,19 @@ impl Stream {
     /// PIPE, CONNRESET and whatever else ends a connection; never AGAIN or INTR.
     #[inline]
     pub fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
-        match buffers {
-            [single] => self.write_one(single),
-            _ => {
-                let buffers = &buffers[..buffers.len().min(MAX_BUFFERS)];
-                attempt_write(|| self.socket.send_vectored_with_flags(buffers, sys::SEND_FLAGS))
-            }
+        match &self.tls {
+            None => self.socket.write_some(buffers),
+            Some(tls) => tls.write(&self.socket, buffers),
         }
     }
 
     /// [`write_some`](Stream::write_some) for one buffer.
     #[inline]
     pub fn write_one(&self, bytes: &[u8]) -> Result<WriteOutcome> {
-        attempt_write(|| self.socket.send_with_flags(bytes, sys::SEND_FLAGS))
+        match &self.tls {
+            None => attempt_write(|| self.socket.send_with_flags(bytes, sys::SEND_FLAGS)),
+            Some(tls) => tls.write(&self.socket, &[IoSlice::new(bytes)]),
+        }
     }
 
     /// Reads what is there, up to the length of `buffer`. An empty buffer reads nothing and says
@@ -104,7 +158,10 @@ impl Stream {
         if buffer.is_empty() {
             return Ok(ReadOutcome::Read(0));
         }
-        attempt_read(|| self.socket.recv(buffer))
+        match &self.tls {
+            None => attempt_read(|| self.socket.recv(buffer)),
+            Some(tls) => tls.read(&self.socket, buffer.len(), &mut fill(buffer.iter_mut())),
+        }
     }
 
     /// Reads into `first` and, once that is full, into `second`, with one system call.
@@ -116,6 +173,10 @@ impl Stream {
     ) -> Result<ReadOutcome> {
         if first.is_empty() && second.is_empty() {
             return Ok(ReadOutcome::Read(0));
+        }
+        if let Some(tls) = &self.tls {
+            let room = first.len() + second.len();
+            return tls.read(&self.socket, room, &mut fill(first.iter_mut().chain(second)));
         }
         let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
         attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
@@ -129,6 +190,19 @@ impl Stream {
         rest: &mut [u8],
     ) -> Result<(ReadOutcome, usize)> {
         let mut surplus = 0;
+        if let Some(tls) = &self.tls {
+            let room = body.remaining() + rest.len();
+            let outcome = tls.read(&self.socket, room, &mut |bytes| {
+                let (first, more) = bytes.split_at(bytes.len().min(body.remaining()));
+                body.push(first)?;
+                if let Some(place) = rest.get_mut(surplus..surplus + more.len()) {
+                    place.copy_from_slice(more);
+                }
+                surplus += more.len();
+                Ok(())
+            })?;
+            return Ok((outcome, surplus));
+        }
         let outcome = attempt_read(|| {
             let (read, more) = sys::read_message(self.as_fd(), body, rest)
                 .map_err(|error| io::Error::from_raw_os_error(error.raw()))??;
@@ -144,7 +218,19 @@ impl Stream {
         if buffer.is_empty() {
             return Ok(ReadOutcome::Read(0));
         }
-        attempt_read(|| (&self.socket).read(buffer))
+        match &self.tls {
+            None => Wire::read_some(&self.socket, buffer),
+            Some(tls) => {
+                let mut filled = 0;
+                tls.read(&self.socket, buffer.len(), &mut |bytes| {
+                    if let Some(place) = buffer.get_mut(filled..filled + bytes.len()) {
+                        place.copy_from_slice(bytes);
+                    }
+                    filled += bytes.len();
+                    Ok(())
+                })
+            }
+        }
     }
 
     /// Ends one direction of the connection or both.
@@ -191,7 +277,7 @@ impl Stream {
     /// `localhost:uid:gid:pid` for ipc. `None` when the kernel does not tell.
     pub fn peer_address(&self) -> Option<String> {
         match self.kind {
-            Kind::Tcp => self.peer_addr().ok().map(|addr| host::address_text(&addr)),
+            Kind::Tcp | Kind::Tls => self.peer_addr().ok().map(|addr| host::address_text(&addr)),
             Kind::Ipc => {
                 let Credentials { uid, gid, pid } = self.credentials().ok()?;
                 Some(format!("localhost:{uid}:{gid}:{pid}"))
@@ -202,7 +288,7 @@ impl Stream {
     /// Who the peer was when it connected or listened; ipc only.
     pub fn credentials(&self) -> Result<Credentials> {
         match self.kind {
-            Kind::Tcp => Err(Error::AFNOSUPPORT),
+            Kind::Tcp | Kind::Tls => Err(Error::AFNOSUPPORT),
             Kind::Ipc => sys::peer_credentials(self.socket.as_fd()),
         }
     }
@@ -214,12 +300,53 @@ impl Stream {
     }
 
     fn endpoint_text(&self, addr: &SockAddr) -> Vec<u8> {
-        match self.kind {
-            Kind::Tcp => addr.as_socket().map_or_else(Vec::new, |addr| {
-                host::endpoint_text(Transport::Tcp, &addr).into_bytes()
-            }),
-            Kind::Ipc => ipc::endpoint_text(addr),
+        let transport = match self.kind {
+            Kind::Tcp => Transport::Tcp,
+            Kind::Tls => Transport::Tls,
+            Kind::Ipc => return ipc::endpoint_text(addr),
+        };
+        let text = addr.as_socket().map(|addr| host::endpoint_text(transport, &addr));
+        text.unwrap_or_default().into_bytes()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            tls.close(&self.socket);
         }
+    }
+}
+
+/// The socket as the layer above it sees it.
+impl Wire for Socket {
+    #[inline]
+    fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
+        match buffers {
+            [single] => attempt_write(|| self.send_with_flags(single, sys::SEND_FLAGS)),
+            _ => {
+                let buffers = &buffers[..buffers.len().min(MAX_BUFFERS)];
+                attempt_write(|| self.send_vectored_with_flags(buffers, sys::SEND_FLAGS))
+            }
+        }
+    }
+
+    #[inline]
+    fn read_some(&self, buffer: &mut [u8]) -> Result<ReadOutcome> {
+        let mut socket = self;
+        attempt_read(|| socket.read(buffer))
+    }
+}
+
+/// Writes what it is given to `places`, of which there are enough.
+fn fill<'a>(
+    mut places: impl Iterator<Item = &'a mut MaybeUninit<u8>>,
+) -> impl FnMut(&[u8]) -> Result<()> {
+    move |bytes| {
+        for (byte, place) in bytes.iter().zip(&mut places) {
+            place.write(*byte);
+        }
+        Ok(())
     }
 }
 

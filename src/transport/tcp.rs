@@ -22,6 +22,8 @@ use crate::errno::{Error, Result};
 pub struct Listener {
     socket: Socket,
     local_addr: SocketAddr,
+    transport: Transport,
+    path: String,
     endpoint: Vec<u8>,
     settings: SocketSettings,
 }
@@ -63,7 +65,20 @@ impl Listener {
     fn new(socket: Socket, settings: &SocketSettings) -> Result<Listener> {
         let local_addr = socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)?;
         let endpoint = host::endpoint_text(Transport::Tcp, &local_addr).into_bytes();
-        Ok(Listener { socket, local_addr, endpoint, settings: settings.clone() })
+        Ok(Listener {
+            socket,
+            local_addr,
+            transport: Transport::Tcp,
+            path: String::new(),
+            endpoint,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The same for a transport over tcp, whose endpoints have this path (empty for none).
+    pub fn carrying(self, transport: Transport, path: String) -> Listener {
+        let endpoint = host::endpoint_text(transport, &self.local_addr) + &path;
+        Listener { transport, path, endpoint: endpoint.into_bytes(), ..self }
     }
 
     /// One attempt to accept a connection; see [`Listener::accept`](super::Listener::accept).
@@ -76,10 +91,18 @@ impl Listener {
         })
     }
 
-    /// The endpoint bound to, in digits, as tcp's; transports over tcp make theirs from
-    /// [`local_addr`](Listener::local_addr).
+    /// The endpoint bound to, in digits.
     pub fn endpoint(&self) -> &[u8] {
         &self.endpoint
+    }
+
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// What ends the endpoints of its connections.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// The address bound to.
@@ -187,6 +210,10 @@ mod tests {
         let listener = listen(&LOOPBACK, 0, &settings).unwrap();
         let addr = listener.local_addr();
         assert_eq!(listener.endpoint(), format!("tcp://{addr}").as_bytes());
+        let listener = listener.carrying(Transport::Ws, "/path".to_owned());
+        assert_eq!(listener.endpoint(), format!("ws://{addr}/path").as_bytes());
+        assert_eq!((listener.transport(), listener.path()), (Transport::Ws, "/path"));
+        let listener = listener.carrying(Transport::Tcp, String::new());
         assert!(matches!(listener.accept(), Ok(Accept::WouldBlock)));
 
         let client = connected(addr, &settings);

@@ -114,6 +114,15 @@ impl HandshakeError {
         HandshakeError { class: FailureClass::Protocol, errno, event: HandshakeEvent::None }
     }
 
+    /// The peer has closed the connection by a message of its own.
+    pub const fn closed() -> HandshakeError {
+        HandshakeError {
+            class: FailureClass::Connection,
+            errno: Error::PIPE,
+            event: HandshakeEvent::NoDetail(Error::PIPE),
+        }
+    }
+
     /// The peer's ZAP handler refused with this status.
     pub const fn auth(status: u16) -> HandshakeError {
         HandshakeError::with_event(HandshakeEvent::Auth(status))

@@ -2,18 +2,22 @@
 //! From the first byte of a connection to traffic.
 //!
 //! ```text
-//! Greeting ─┬─ 3.0, 3.1 ─> Commands of the mechanism ─┬─> Established
-//!           └─ 1.0, 2.0 ─> RoutingId (first frame) ───┘
+//! Greeting ─┬─ 3.0, 3.1 ───────> Commands of the mechanism ─┬─> Established
+//!           └─ 1.0, 2.0 ─> RoutingId (first frame) ─────────┘
+//! Upgrade ──┬─ ZWS2.0/NULL, … ─> Commands of the mechanism ─┬─> Established
+//!           └─ ZWS2.0 ───> RoutingId (first message) ───────┘
 //! ```
+//!
+//! Inside WebSocket the HTTP upgrade takes the place of the greeting; see [`zws`](super::zws).
 //!
 //! Each state owns only its own data and is consumed by the step into the next. Bytes go in by
 //! [`Handshake::handle_input`], which takes no byte of the traffic that follows; bytes to send
 //! come out by [`Handshake::output`]. The security mechanism is given from above, as a
 //! [`Mechanism`]; its question to a ZAP handler passes through here.
 //!
-//! Peers of 1.0 and 2.0 know no security: with security on they are refused.
+//! Peers of 1.0, 2.0 and bare ZWS 2.0 know no security: with security on they are refused.
 //!
-//! RFC 13, 15, 23, 37.
+//! RFC 13, 15, 23, 37, 45.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +28,8 @@ use super::frame::{
 };
 use super::greeting::{Greeting, PeerGreeting, Version, mechanism_field, signature};
 use super::socket_type::SocketType;
+use super::zws::frame::{Framer, Kind};
+use super::zws::{self, Side, SubProtocol, SubProtocols, Upgrade, UpgradeConfig};
 use crate::errno::Error;
 
 /// The longest frame taken during a handshake. Far above any honest one; it bounds what a peer
@@ -118,6 +124,7 @@ pub struct Handshake {
 }
 
 enum State {
+    Upgrade(ExpectUpgrade),
     Greeting(ExpectGreeting),
     RoutingId(ExpectRoutingId),
     Commands(ExpectCommands),
@@ -133,10 +140,33 @@ struct Local {
     security_required: bool,
     output: Vec<u8>,
     sent: usize,
+    /// Inside WebSocket.
+    framer: Option<Framer>,
+    /// The upgrade is complete and nobody was told.
+    upgraded: bool,
 }
 
 impl Local {
+    fn new(config: HandshakeConfig) -> (Local, Box<dyn Mechanism>) {
+        let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = config;
+        let local = Local {
+            output: Vec::new(),
+            sent: 0,
+            socket_type,
+            routing_id,
+            max_frame: if max_msg_size < 0 { MAX_FRAME } else { max_msg_size.min(MAX_FRAME) },
+            security_required: config.security_required || config.mechanism.name() != "NULL",
+            framer: None,
+            upgraded: false,
+        };
+        (local, config.mechanism)
+    }
+
     fn push_command(&mut self, body: &[u8]) {
+        if let Some(framer) = &mut self.framer {
+            framer.frame(Flags::COMMAND, body, &mut self.output);
+            return;
+        }
         let mut header = [0; MAX_HEADER];
         let len = encode_header(Flags::COMMAND, body.len() as u64, &mut header);
         self.output.extend_from_slice(&header[..len]);
@@ -144,6 +174,10 @@ impl Local {
     }
 
     fn push_routing_id(&mut self, framing: Framing) {
+        if let Some(framer) = &mut self.framer {
+            framer.frame(Flags::NONE, &self.routing_id, &mut self.output);
+            return;
+        }
         let mut header = [0; MAX_HEADER_ANY];
         let len = framing.encode_header(Flags::NONE, self.routing_id.len() as u64, &mut header);
         self.output.extend_from_slice(&header[..len]);
@@ -155,19 +189,19 @@ type Result<T> = std::result::Result<T, HandshakeError>;
 
 impl Handshake {
     pub fn new(config: HandshakeConfig) -> Handshake {
-        let HandshakeConfig { socket_type, routing_id, max_msg_size, .. } = config;
-        let name = config.mechanism.name();
-        let local = Local {
-            output: signature(routing_id.len()).to_vec(),
-            sent: 0,
-            socket_type,
-            routing_id,
-            max_frame: if max_msg_size < 0 { MAX_FRAME } else { max_msg_size.min(MAX_FRAME) },
-            security_required: config.security_required || name != "NULL",
-        };
-        let greeting = Greeting::new(socket_type, name);
-        let mechanism = config.mechanism;
+        let (mut local, mechanism) = Local::new(config);
+        local.output.extend_from_slice(&signature(local.routing_id.len()));
+        let greeting = Greeting::new(local.socket_type, mechanism.name());
         Handshake { state: State::Greeting(ExpectGreeting { greeting, mechanism }), local }
+    }
+
+    /// A handshake inside WebSocket.
+    pub fn upgrading(config: HandshakeConfig, upgrade: UpgradeConfig) -> Handshake {
+        let (mut local, mechanism) = Local::new(config);
+        local.framer = Some(Framer::new(upgrade.side()));
+        let ours = SubProtocols::new(mechanism.name(), local.security_required);
+        let upgrade = Upgrade::new(upgrade, ours, &mut local.output);
+        Handshake { state: State::Upgrade(ExpectUpgrade { upgrade, mechanism }), local }
     }
 
     /// Takes bytes from the peer and returns how many of them belong to the handshake; what is
@@ -180,6 +214,7 @@ impl Handshake {
     pub fn handle_input(&mut self, bytes: &[u8]) -> Result<usize> {
         let mut input = bytes;
         self.step(|state, local| match state {
+            State::Upgrade(state) => state.handle(&mut input, local),
             State::Greeting(state) => state.handle(&mut input, local),
             State::RoutingId(state) => state.handle(&mut input, local),
             State::Commands(state) => state.handle(&mut input, local),
@@ -240,6 +275,12 @@ impl Handshake {
         self.local.output.get(self.local.sent..).unwrap_or_default()
     }
 
+    /// Whether the upgrade to WebSocket has become complete, once. To be looked at after each
+    /// [`Handshake::handle_input`], also a failed one.
+    pub fn poll_upgraded(&mut self) -> bool {
+        std::mem::take(&mut self.local.upgraded)
+    }
+
     pub fn is_established(&self) -> bool {
         matches!(self.state, State::Established(..))
     }
@@ -280,6 +321,37 @@ impl Handshake {
     }
 }
 
+struct ExpectUpgrade {
+    upgrade: Upgrade,
+    mechanism: Box<dyn Mechanism>,
+}
+
+impl ExpectUpgrade {
+    fn handle(mut self, input: &mut &[u8], local: &mut Local) -> Result<State> {
+        let side = self.upgrade.side();
+        let Some(agreed) = self.upgrade.handle(input, &mut local.output)? else {
+            return Ok(State::Upgrade(self));
+        };
+        local.upgraded = true;
+        let frames = FrameReader::new(Envelope::WebSocket(side), local.max_frame);
+        match agreed {
+            SubProtocol::Mechanism => {
+                let version = Version::V3_1;
+                let state = ExpectCommands { version, frames, mechanism: self.mechanism };
+                match state.after(Ok(()), local)? {
+                    State::Commands(state) => state.handle(input, local),
+                    end => Ok(end),
+                }
+            }
+            SubProtocol::Bare => {
+                let version = Version::V2_0;
+                local.push_routing_id(version.framing());
+                ExpectRoutingId { version, socket_type: None, frames }.handle(input, local)
+            }
+        }
+    }
+}
+
 struct ExpectGreeting {
     greeting: Greeting,
     mechanism: Box<dyn Mechanism>,
@@ -295,7 +367,7 @@ impl ExpectGreeting {
                 if mechanism != mechanism_field(self.mechanism.name()) {
                     return Err(ProtocolError::ZMTP_MECHANISM_MISMATCH.into());
                 }
-                let frames = FrameReader::new(Framing::V2, local.max_frame);
+                let frames = FrameReader::new(Envelope::Zmtp(Framing::V2), local.max_frame);
                 let state = ExpectCommands { version, frames, mechanism: self.mechanism };
                 match state.after(Ok(()), local)? {
                     State::Commands(state) => state.handle(input, local),
@@ -329,12 +401,12 @@ struct ExpectRoutingId {
 
 impl ExpectRoutingId {
     fn new(version: Version, socket_type: Option<SocketType>, local: &Local) -> ExpectRoutingId {
-        let frames = FrameReader::new(version.framing(), local.max_frame);
+        let frames = FrameReader::new(Envelope::Zmtp(version.framing()), local.max_frame);
         ExpectRoutingId { version, socket_type, frames }
     }
 
     fn handle(mut self, input: &mut &[u8], local: &mut Local) -> Result<State> {
-        let Some(routing_id) = self.frames.read(input).map_err(HandshakeError::silent)? else {
+        let Some(routing_id) = self.frames.read(input, local)? else {
             return Ok(State::RoutingId(self));
         };
         let unversioned = self.version == Version::V1_0Unversioned;
@@ -361,7 +433,7 @@ struct ExpectCommands {
 impl ExpectCommands {
     fn handle(mut self, input: &mut &[u8], local: &mut Local) -> Result<State> {
         // Flags are not looked at: libzmq does not either, and some peers send none.
-        while let Some(body) = self.frames.read(input).map_err(HandshakeError::silent)? {
+        while let Some(body) = self.frames.read(input, local)? {
             let result = self.mechanism.handle_command(&body);
             match self.after(result, local)? {
                 State::Commands(state) => self = state,
@@ -402,44 +474,88 @@ impl ExpectCommands {
     }
 }
 
+/// What frames come in.
+#[derive(Clone, Copy)]
+enum Envelope {
+    Zmtp(Framing),
+    /// To this side.
+    WebSocket(Side),
+}
+
 /// Collects one frame at a time, and not a byte more. Its memory grows with the bytes received,
 /// not with the length claimed.
 struct FrameReader {
-    framing: Framing,
+    envelope: Envelope,
     max_size: i64,
     buffer: Vec<u8>,
 }
 
+/// The start of a frame of either kind.
+struct Head {
+    header_len: usize,
+    body_len: u64,
+    /// Inside WebSocket.
+    websocket: Option<zws::frame::Head>,
+}
+
 impl FrameReader {
-    fn new(framing: Framing, max_size: i64) -> FrameReader {
-        FrameReader { framing, max_size, buffer: Vec::new() }
+    fn new(envelope: Envelope, max_size: i64) -> FrameReader {
+        FrameReader { envelope, max_size, buffer: Vec::new() }
     }
 
-    /// Takes bytes off the front of `input`; the body of the frame once it is whole.
-    fn read(&mut self, input: &mut &[u8]) -> std::result::Result<Option<Vec<u8>>, Error> {
+    /// Takes bytes off the front of `input`; the body of the frame once it is whole. What belongs
+    /// to WebSocket alone is dealt with.
+    fn read(&mut self, input: &mut &[u8], local: &mut Local) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.framing.parse_header(&self.buffer)? {
-                HeaderParse::Incomplete => {
-                    let Some((&byte, rest)) = input.split_first() else {
-                        return Ok(None);
-                    };
-                    self.buffer.push(byte);
-                    *input = rest;
-                }
-                HeaderParse::Header { header_len, body_len, .. } => {
-                    let frame_len = header_len + check_size(body_len, self.max_size)?;
-                    let missing = frame_len.saturating_sub(self.buffer.len());
-                    let (taken, rest) = input.split_at(missing.min(input.len()));
-                    self.buffer.extend_from_slice(taken);
-                    *input = rest;
-                    if taken.len() < missing {
-                        return Ok(None);
-                    }
-                    let mut body = std::mem::take(&mut self.buffer);
-                    body.drain(..header_len);
-                    return Ok(Some(body));
-                }
+            let Some(head) = self.head().map_err(HandshakeError::silent)? else {
+                let Some((&byte, rest)) = input.split_first() else {
+                    return Ok(None);
+                };
+                self.buffer.push(byte);
+                *input = rest;
+                continue;
+            };
+            let body_len = check_size(head.body_len, self.max_size);
+            let frame_len = head.header_len + body_len.map_err(HandshakeError::silent)?;
+            let missing = frame_len.saturating_sub(self.buffer.len());
+            let (taken, rest) = input.split_at(missing.min(input.len()));
+            self.buffer.extend_from_slice(taken);
+            *input = rest;
+            if taken.len() < missing {
+                return Ok(None);
             }
+            let mut body = std::mem::take(&mut self.buffer);
+            body.drain(..head.header_len);
+            let Some(websocket) = head.websocket else { return Ok(Some(body)) };
+            if let Some(mask) = websocket.mask {
+                mask.apply(&mut body);
+            }
+            let reply = match websocket.kind {
+                Kind::Zmtp(_) => return Ok(Some(body)),
+                Kind::Ping => Some(Kind::Pong),
+                Kind::Pong => None,
+                Kind::Close => Some(Kind::Close),
+            };
+            if let (Some(reply), Some(framer)) = (reply, &mut local.framer) {
+                framer.control(reply, &body, &mut local.output);
+            }
+            if websocket.kind == Kind::Close {
+                return Err(HandshakeError::closed());
+            }
+        }
+    }
+
+    fn head(&self) -> std::result::Result<Option<Head>, Error> {
+        match self.envelope {
+            Envelope::Zmtp(framing) => Ok(match framing.parse_header(&self.buffer)? {
+                HeaderParse::Incomplete => None,
+                HeaderParse::Header { header_len, body_len, .. } => {
+                    Some(Head { header_len, body_len, websocket: None })
+                }
+            }),
+            Envelope::WebSocket(side) => Ok(zws::frame::parse(&self.buffer, side)?.map(|head| {
+                Head { header_len: head.header_len, body_len: head.body_len, websocket: Some(head) }
+            })),
         }
     }
 }

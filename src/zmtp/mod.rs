@@ -14,9 +14,10 @@
 //! | [`handshake`] | from the first byte to traffic, with a security mechanism from above |
 //! | [`heartbeat`] | when to send PING, when to give up |
 //! | [`socket_type`] | names, numbers and legal peers |
+//! | [`zws`] | ZMTP inside WebSocket |
 //! | [`error`] | how a handshake fails and what the monitor is told |
 //!
-//! RFC 13 (1.0), 15 (2.0), 23 (3.0), 37 (3.1).
+//! RFC 13 (1.0), 15 (2.0), 23 (3.0), 37 (3.1), 45 (ZWS 2.0).
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub mod greeting;
 pub mod handshake;
 pub mod heartbeat;
 pub mod socket_type;
+pub mod zws;
 
 pub use cipher::{Cipher, Open, Opened, Seal};
 pub use error::{FailureClass, HandshakeError, HandshakeEvent, ProtocolError};

@@ -63,6 +63,9 @@ const OWNED_FRAME: usize = 2 + size_of::<Msg>();
 /// The longest frame header in bytes.
 pub const HEADER_MAX: usize = 9;
 
+/// A limit that is never reached (high-water mark 0).
+pub const UNLIMITED: u64 = u64::MAX;
+
 /// What travels beside the bytes of a rope.
 #[derive(Debug)]
 pub enum External {
@@ -271,7 +274,7 @@ pub struct Writer {
     begun: Option<Mark>,
     /// Externals that belong to frames not committed yet.
     staged: Vec<(u64, External)>,
-    /// The last known count of messages the reader has taken.
+    /// The last known count of messages taken that there is credit for.
     consumed: u64,
     chunk_size: usize,
 }
@@ -282,13 +285,24 @@ impl Writer {
     /// [`commit`]: Writer::commit
     #[inline]
     pub fn append(&mut self, flags: u8, body: &[u8]) -> Result<()> {
-        let total = if body.len() > 255 { body.len() + 9 } else { body.len() + 2 };
+        self.append_with(flags, body.len(), |room| room.copy_from_slice(body))
+    }
+
+    /// Appends a frame whose body of `length` bytes is stored by `fill`.
+    #[inline]
+    pub fn append_with(
+        &mut self,
+        flags: u8,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        let total = if length > 255 { length + 9 } else { length + 2 };
         self.reserve(total)?;
         self.begin_frame(flags);
         // SAFETY: `reserve` made room for `total` bytes beyond what was committed.
         let room = unsafe { self.end.chunk.spare(self.end.offset, total) };
-        let header = put_header(room, flags, body.len() as u64);
-        room[header..].copy_from_slice(body);
+        let header = put_header(room, flags, length as u64);
+        fill(&mut room[header..]);
         self.frame_done(total, flags);
         Ok(())
     }
@@ -425,20 +439,25 @@ impl Writer {
         self.end.messages
     }
 
-    /// Messages appended that the reader has not taken, by the last known count.
+    /// Whether one more message may be appended. What the reader has taken counts in whole
+    /// [`credit_interval`]s: a full rope has room again once half of it was taken.
     #[inline]
     pub fn has_room(&mut self, limit: u64) -> bool {
-        if self.end.messages.wrapping_sub(self.consumed) < limit {
-            return true;
-        }
-        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.end.messages.wrapping_sub(self.consumed) < limit
+        self.end.messages.wrapping_sub(self.consumed) < limit || self.uncredited(limit) < limit
+    }
+
+    /// Messages that count against the limit.
+    #[cold]
+    pub fn uncredited(&mut self, limit: u64) -> u64 {
+        let taken = self.shared.read.messages.load(Ordering::Acquire);
+        self.consumed = taken - taken % credit_interval(limit);
+        self.end.messages.wrapping_sub(self.consumed)
     }
 
     /// Messages the reader has not taken yet.
-    pub fn backlog(&mut self) -> u64 {
-        self.consumed = self.shared.read.messages.load(Ordering::Acquire);
-        self.end.messages.wrapping_sub(self.consumed)
+    pub fn backlog(&self) -> u64 {
+        let taken = self.shared.read.messages.load(Ordering::Acquire);
+        self.end.messages.wrapping_sub(taken)
     }
 
     /// Asks to be told about credit. False: there is room after all.
@@ -626,6 +645,12 @@ impl Drop for Writer {
         self.rollback();
         self.shared.flags.closed.store(true, Ordering::Release);
     }
+}
+
+/// After so many messages taken there is credit: half the limit, so that neither side has to look
+/// after, or wait for, single messages.
+pub fn credit_interval(limit: u64) -> u64 {
+    if limit == UNLIMITED { UNLIMITED } else { limit.div_ceil(2).max(1) }
 }
 
 /// Looks at what was committed to a rope, from any thread.

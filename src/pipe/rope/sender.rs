@@ -128,6 +128,13 @@ impl Sender {
         self.sent = self.reader.head;
     }
 
+    /// Takes the frame of [`frame`](Sender::frame) if its body is a message of its own.
+    pub fn take_external(&mut self) -> Option<Msg> {
+        let body = self.reader.take_external();
+        self.sent = self.reader.head;
+        body
+    }
+
     /// The connection broke: the rest of a message partly written is dropped, since it is not
     /// sent again.
     pub fn forget_partial(&mut self) {

@@ -225,7 +225,7 @@ fn gathering_beside_a_writer() {
             for step in steps {
                 write(&mut sender, step, &mut wire);
             }
-            let mut writer = producer.join().unwrap();
+            let writer = producer.join().unwrap();
             assert!(writer.backlog() <= 3, "more was taken than there was");
             while write(&mut sender, 7, &mut wire) > 0 {}
             assert_eq!(wire, [0, 2, 1, 1, 0, 2, 2, 2, 0, 2, 3, 3]);
@@ -253,7 +253,7 @@ fn gathering_external_bodies() {
             let mut wire = Vec::new();
             write(&mut sender, step, &mut wire);
             write(&mut sender, step, &mut wire);
-            let mut writer = producer.join().unwrap();
+            let writer = producer.join().unwrap();
             while !sender.drained() {
                 write(&mut sender, step, &mut wire);
             }

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! Input inside WebSocket: messages are read into a buffer of the connection, and their bodies are
+//! unmasked on their way from there into the pipe. Large bodies are read into the memory of the
+//! message that will be handed out, and unmasked there piece by piece as they come.
+//!
+//! Control frames never reach the pipe: PING is answered, CLOSE too, and it ends the connection.
+
+use super::{Failure, Front, LOOK_AHEAD, Link, QUOTA, Rx, kept_flags, open};
+use crate::errno::{Error, Result};
+use crate::msg::MsgBuilder;
+use crate::pipe::REFERENCE_THRESHOLD;
+use crate::pipe::rope::COMMAND;
+use crate::transport::{ReadOutcome, Stream};
+use crate::zmtp::command::Command;
+use crate::zmtp::frame::check_size;
+use crate::zmtp::zws::frame::{self, Head, Kind};
+use crate::zmtp::zws::{Mask, Side};
+
+/// The memory for received bytes, at first and at most. A frame whose body goes into the pipe
+/// always fits.
+const INBOX_MIN: usize = 1024;
+const INBOX_MAX: usize = 64 * 1024;
+const _: () = assert!(INBOX_MAX >= 2 * REFERENCE_THRESHOLD && INBOX_MAX <= QUOTA);
+
+/// Received bytes not yet recognised as frames.
+#[derive(Default)]
+pub(super) struct Inbox {
+    memory: Vec<u8>,
+    begin: usize,
+    end: usize,
+}
+
+impl Inbox {
+    fn bytes(&self) -> &[u8] {
+        &self.memory[self.begin..self.end]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.begin..self.end]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.begin = self.begin.saturating_add(count).min(self.end);
+    }
+
+    /// Room behind the bytes, at least one byte.
+    fn room(&mut self) -> &mut [u8] {
+        if self.begin > 0 {
+            // What is left is the beginning of one frame.
+            self.memory.copy_within(self.begin..self.end, 0);
+            self.end -= self.begin;
+            self.begin = 0;
+        }
+        if self.end == self.memory.len() {
+            self.grow();
+        }
+        &mut self.memory[self.end..]
+    }
+
+    fn grow(&mut self) {
+        let length = (self.memory.len() * 2).max(INBOX_MIN);
+        self.memory.resize(length.min(INBOX_MAX).max(self.end + 1), 0);
+    }
+
+    fn received(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.memory.len());
+    }
+
+    pub(super) fn preload(&mut self, bytes: &[u8]) {
+        self.memory.resize(self.end.max(INBOX_MIN), 0);
+        self.memory.splice(self.end.., bytes.iter().copied());
+        self.end = self.memory.len();
+    }
+}
+
+/// A large body on its way.
+pub(super) struct Incoming {
+    flags: u8,
+    body: MsgBuilder,
+    mask: Option<Mask>,
+    unmasked: usize,
+}
+
+impl Incoming {
+    /// Takes the mask off what has come since the last time.
+    fn unmask(&mut self) {
+        if let Some(mask) = self.mask {
+            let bytes = self.body.filled_mut();
+            mask.after(self.unmasked).apply(&mut bytes[self.unmasked..]);
+            self.unmasked = bytes.len();
+        }
+    }
+}
+
+impl Rx {
+    /// One read. True beside the outcome: it filled all the room there was.
+    pub(super) fn receive_messages(&mut self, stream: &Stream) -> Result<(ReadOutcome, bool)> {
+        if let Some(incoming) = &mut self.incoming {
+            let lacking = incoming.body.remaining();
+            let ahead = self.inbox.room();
+            let ahead = match ahead.len() {
+                length if length > LOOK_AHEAD => &mut ahead[..LOOK_AHEAD],
+                _ => ahead,
+            };
+            let room = lacking + ahead.len();
+            let (outcome, surplus) = stream.read_message(&mut incoming.body, ahead)?;
+            self.inbox.received(surplus);
+            incoming.unmask();
+            let full = match outcome {
+                ReadOutcome::Read(count) => count >= room || incoming.body.remaining() > 0,
+                _ => false,
+            };
+            return Ok((outcome, full));
+        }
+        let room = self.inbox.room();
+        let length = room.len();
+        let outcome = stream.read_into(room)?;
+        let ReadOutcome::Read(count) = outcome else { return Ok((outcome, false)) };
+        self.inbox.received(count);
+        let full = count == length;
+        if full && self.inbox.memory.len() < INBOX_MAX {
+            self.inbox.grow();
+        }
+        Ok((outcome, full))
+    }
+
+    /// Recognises messages. False: stopped at the high-water mark.
+    pub(super) fn parse_messages(
+        &mut self,
+        side: Side,
+        link: &Link,
+    ) -> std::result::Result<bool, Failure> {
+        loop {
+            if let Some(incoming) = self.incoming.take() {
+                if !incoming.body.is_full() {
+                    self.incoming = Some(incoming);
+                    return Ok(true);
+                }
+                self.accept_incoming(incoming)?;
+                continue;
+            }
+            if let Some(front) = self.front.take() {
+                if !self.accept_opened(front)? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let bytes = self.inbox.bytes();
+            let Some(head) = frame::parse(bytes, side).map_err(Failure::protocol)? else {
+                return Ok(true);
+            };
+            let Kind::Zmtp(flags) = head.kind else {
+                if !self.accept_control(&head, link)? {
+                    return Ok(true);
+                }
+                continue;
+            };
+            let length =
+                check_size(head.body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
+            let complete = bytes.len() - head.header_len >= length;
+            let sealed = self.decoder.open.is_some();
+            // What the flags of a sealed frame say lies inside.
+            let flags = if sealed { 0 } else { kept_flags(flags) };
+            if !complete && length < REFERENCE_THRESHOLD {
+                return Ok(true);
+            }
+            if (!complete || !sealed) && flags & COMMAND == 0 && !self.has_room() {
+                return Ok(false);
+            }
+            if !complete {
+                self.begin_incoming(flags, &head, length)?;
+            } else if sealed {
+                self.open_message(&head, length)?;
+            } else {
+                self.accept_message(flags, &head, length)?;
+            }
+        }
+    }
+
+    fn accept_message(
+        &mut self,
+        flags: u8,
+        head: &Head,
+        length: usize,
+    ) -> std::result::Result<(), Failure> {
+        if flags & COMMAND == 0 {
+            self.check_reply(flags, length)?;
+        }
+        let end = head.header_len + length;
+        let wanted = flags & COMMAND == 0 || {
+            let body = &mut self.inbox.bytes_mut()[head.header_len..end];
+            let mut start = [0; 16];
+            let start = &mut start[..body.len().min(16)];
+            unmask_into(head.mask, &body[..start.len()], start);
+            self.is_for_socket(start)
+        };
+        if wanted {
+            let body = &self.inbox.bytes()[head.header_len..end];
+            self.writer
+                .append_with(flags, length, |room| unmask_into(head.mask, body, room))
+                .map_err(Failure::connection)?;
+        }
+        self.inbox.consume(end);
+        Ok(())
+    }
+
+    /// Takes a sealed message into the pipe's memory and opens it there.
+    fn open_message(&mut self, head: &Head, length: usize) -> std::result::Result<(), Failure> {
+        let end = head.header_len + length;
+        let body = &self.inbox.bytes()[head.header_len..end];
+        let room = self.writer.receive_buffer(length).map_err(Failure::connection)?;
+        unmask_into(head.mask, body, &mut room[..length]);
+        self.writer.received(length);
+        self.inbox.consume(end);
+        self.front = Some(self.open_front(0, length)?);
+        Ok(())
+    }
+
+    /// False: no room.
+    fn accept_opened(&mut self, front: Front) -> std::result::Result<bool, Failure> {
+        let Front { flags, offset, length } = front;
+        if flags & COMMAND != 0 {
+            if self.is_for_socket(&self.writer.unparsed()[offset..offset + length]) {
+                self.writer.accept_body(offset, length, flags);
+            } else {
+                self.writer.truncate_unparsed(0);
+            }
+            return Ok(true);
+        }
+        if !self.has_room() {
+            self.front = Some(front);
+            return Ok(false);
+        }
+        self.check_reply(flags, length)?;
+        self.writer.accept_body(offset, length, flags);
+        Ok(true)
+    }
+
+    fn begin_incoming(
+        &mut self,
+        flags: u8,
+        head: &Head,
+        length: usize,
+    ) -> std::result::Result<(), Failure> {
+        let mut body = MsgBuilder::new(length).map_err(Failure::connection)?;
+        let begun = &self.inbox.bytes()[head.header_len..];
+        body.push(begun).map_err(Failure::connection)?;
+        self.inbox.consume(usize::MAX);
+        let mut incoming = Incoming { flags, body, mask: head.mask, unmasked: 0 };
+        incoming.unmask();
+        self.incoming = Some(incoming);
+        Ok(())
+    }
+
+    fn accept_incoming(&mut self, incoming: Incoming) -> std::result::Result<(), Failure> {
+        let Incoming { mut flags, mut body, .. } = incoming;
+        if self.decoder.open.is_some() {
+            let opened = open(&mut self.decoder, body.filled_mut())?;
+            flags = kept_flags(opened.flags);
+            body.trim_front(opened.offset);
+        }
+        let body = body.finish();
+        if flags & COMMAND == 0 {
+            self.check_reply(flags, body.len())?;
+        } else if !self.is_for_socket(body.data()) {
+            return Ok(());
+        }
+        self.writer.append_external(flags, body).map_err(Failure::connection)
+    }
+
+    /// False: it has not come whole.
+    fn accept_control(&mut self, head: &Head, link: &Link) -> std::result::Result<bool, Failure> {
+        let length = usize::try_from(head.body_len).unwrap_or(usize::MAX);
+        let end = head.header_len.saturating_add(length);
+        let Some(payload) = self.inbox.bytes_mut().get_mut(head.header_len..end) else {
+            return Ok(false);
+        };
+        if let Some(mask) = head.mask {
+            mask.apply(payload);
+        }
+        let reply = match head.kind {
+            Kind::Ping => Some(Kind::Pong),
+            Kind::Close => Some(Kind::Close),
+            Kind::Pong | Kind::Zmtp(_) => None,
+        };
+        if let Some(reply) = reply {
+            let mut command = Vec::new();
+            frame::put_control_command(reply, payload, &mut command);
+            link.send_command(&command);
+        }
+        self.inbox.consume(end);
+        match head.kind {
+            Kind::Close => Err(Failure::connection(Error::CONNRESET)),
+            _ => Ok(true),
+        }
+    }
+
+    /// Of the commands only subscriptions have a meaning here: heartbeats are WebSocket's own.
+    fn is_for_socket(&self, command: &[u8]) -> bool {
+        matches!(Command::parse(command), Command::Subscribe(_) | Command::Cancel(_))
+            && self.rules.subscriptions
+    }
+}
+
+fn unmask_into(mask: Option<Mask>, from: &[u8], to: &mut [u8]) {
+    match mask {
+        Some(mask) => mask.copy(from, to),
+        None => to.copy_from_slice(from),
+    }
+}

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: MPL-2.0
+#![forbid(unsafe_code)]
+//! Two ends of a TLS connection over wires in memory that take and give as few bytes as they are
+//! told to. The certificates are made by openssl, as those of the C tests are.
+
+use super::channel::{Channel, Wire};
+use super::*;
+use crate::endpoint::Host;
+use crate::options::Options;
+use crate::transport::stream::{ReadOutcome, WriteOutcome};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io::IoSlice;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+/// A file that certificates.sh makes, without a name an empty one.
+fn pem(name: &str) -> Vec<u8> {
+    static FILES: OnceLock<HashMap<String, Vec<u8>>> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        let directory = std::env::temp_dir().join(format!("zmq-tls-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/c-tests/certificates.sh");
+        let done = Command::new("sh").arg(script).arg(&directory).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let read = |entry: fs::DirEntry| {
+            (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
+        };
+        let entries = fs::read_dir(&directory).unwrap();
+        let files = entries.map(|entry| read(entry.unwrap())).collect();
+        fs::remove_dir_all(&directory).unwrap();
+        files
+    });
+    if name.is_empty() { Vec::new() } else { files[name].clone() }
+}
+
+/// Options with the certificate and key of this name, trusting `trust`.
+fn options(identity: &str, trust: &str, hostname: &str) -> Options {
+    let mut options = Options::new(0, false, true);
+    if !identity.is_empty() {
+        options.wss_cert_pem = pem(&format!("{identity}.pem"));
+        options.wss_key_pem = pem(&format!("{identity}.key"));
+    }
+    if !trust.is_empty() {
+        options.wss_trust_pem = pem(&format!("{trust}.pem"));
+    }
+    options.wss_hostname = hostname.into();
+    options
+}
+
+fn named(name: &str) -> Host {
+    Host::Name { name: name.to_owned(), zone: None }
+}
+
+const LOOPBACK: Host = Host::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// One direction of a connection.
+#[derive(Default)]
+struct Pipe {
+    bytes: RefCell<VecDeque<u8>>,
+    closed: Cell<bool>,
+}
+
+/// One end: what it writes, what it reads, and how much of either at once.
+struct End<'a> {
+    out: &'a Pipe,
+    inbound: &'a Pipe,
+    /// Bytes taken by one write at most, and how many there may be before it would block.
+    piece: Cell<usize>,
+    room: Cell<usize>,
+    writes: Cell<usize>,
+}
+
+impl<'a> End<'a> {
+    fn new(out: &'a Pipe, inbound: &'a Pipe) -> End<'a> {
+        End {
+            out,
+            inbound,
+            piece: Cell::new(usize::MAX),
+            room: Cell::new(usize::MAX),
+            writes: Cell::new(0),
+        }
+    }
+}
+
+impl Wire for End<'_> {
+    fn write_some(&self, buffers: &[IoSlice<'_>]) -> crate::errno::Result<WriteOutcome> {
+        self.writes.set(self.writes.get() + 1);
+        let mut room = self.piece.get().min(self.room.get());
+        if room == 0 {
+            return Ok(WriteOutcome::WouldBlock);
+        }
+        let mut count = 0;
+        for buffer in buffers {
+            let piece = &buffer[..buffer.len().min(room)];
+            self.out.bytes.borrow_mut().extend(piece);
+            count += piece.len();
+            room -= piece.len();
+        }
+        self.room.set(self.room.get().saturating_sub(count));
+        Ok(WriteOutcome::Wrote(count))
+    }
+
+    fn read_some(&self, buffer: &mut [u8]) -> crate::errno::Result<ReadOutcome> {
+        let mut bytes = self.inbound.bytes.borrow_mut();
+        if bytes.is_empty() {
+            let closed = self.inbound.closed.get();
+            return Ok(if closed { ReadOutcome::Closed } else { ReadOutcome::WouldBlock });
+        }
+        let count = bytes.len().min(buffer.len()).min(self.piece.get());
+        for (place, byte) in buffer.iter_mut().zip(bytes.drain(..count)) {
+            *place = byte;
+        }
+        Ok(ReadOutcome::Read(count))
+    }
+}
+
+fn channels(client: &ClientTls, server: &ServerTls) -> (Channel, Channel) {
+    let open = |tls: Tls| tls.channel.into_inner();
+    (open(client.start().unwrap()), open(server.start().unwrap()))
+}
+
+/// Runs both handshakes; the client reads once more, to hear of a late refusal.
+fn handshake(client: &mut Channel, server: &mut Channel, a: &End<'_>, b: &End<'_>) -> Outcome {
+    let mut buffer = vec![0; SCRATCH];
+    let (mut client_done, mut server_done) = (Ok(false), Ok(false));
+    for _ in 0..100_000 {
+        if client_done == Ok(false) {
+            client_done = client.negotiate(a, &mut buffer);
+        }
+        if server_done == Ok(false) {
+            server_done = server.negotiate(b, &mut buffer);
+        }
+        if client_done != Ok(false) && server_done != Ok(false)
+            || client_done.is_err() && b.inbound.bytes.borrow().is_empty()
+            || server_done.is_err() && a.inbound.bytes.borrow().is_empty()
+        {
+            break;
+        }
+    }
+    if client_done == Ok(true)
+        && let Err(error) = client.read(a, &mut buffer, 1, &mut |_| Ok(()))
+    {
+        client_done = Err(error);
+    }
+    (client_done, server_done)
+}
+
+/// Both ends, their handshake complete.
+fn established(
+    client: &ClientTls,
+    server: &ServerTls,
+    a: &End<'_>,
+    b: &End<'_>,
+) -> (Channel, Channel) {
+    let (mut client, mut server) = channels(client, server);
+    assert_eq!(handshake(&mut client, &mut server, a, b), (Ok(true), Ok(true)));
+    (client, server)
+}
+
+type Outcome = (crate::errno::Result<bool>, crate::errno::Result<bool>);
+
+fn only(tls: &mut ServerTls, version: &'static rustls::SupportedProtocolVersion) {
+    let config = tls.config().unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::no_client_auth();
+    let mut only = rustls::ServerConfig::builder_with_provider(config.crypto_provider().clone())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(config.cert_resolver.clone());
+    only.ticketer = config.ticketer.clone();
+    *config = only;
+}
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// A client and a server of this version that trust each other.
+fn pair(version: &'static rustls::SupportedProtocolVersion) -> (ClientTls, ServerTls) {
+    let client = ClientTls::new(&options("", "ca", ""), &named("localhost")).unwrap();
+    let mut server = ServerTls::new(&options("server", "", "")).unwrap();
+    only(&mut server, version);
+    (client, server)
+}
+
+fn data(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|i| (i * 7 + i / 253) as u8).collect()
+}
+
+fn read_all(channel: &mut Channel, end: &End<'_>, room: usize) -> (Vec<u8>, ReadOutcome) {
+    let mut buffer = vec![0; SCRATCH];
+    let mut all = Vec::new();
+    loop {
+        let mut now = 0;
+        let outcome = channel
+            .read(end, &mut buffer, room, &mut |bytes| {
+                now += bytes.len();
+                all.extend_from_slice(bytes);
+                Ok(())
+            })
+            .unwrap();
+        match outcome {
+            ReadOutcome::Read(count) => assert!(count == now && count > 0 && count <= room),
+            other => return (all, other),
+        }
+    }
+}
+
+#[test]
+fn any_piece_size_both_ways() {
+    for version in VERSIONS {
+        let (client, server) = pair(version);
+        for piece in [1, 2, 3, 5, 7, 21, 22, 23, 100, 1000, 16_384, 16_385, 100_000] {
+            let (up, down) = (Pipe::default(), Pipe::default());
+            let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+            a.piece.set(piece);
+            b.piece.set(piece);
+            let (mut client, mut server) = established(&client, &server, &a, &b);
+            let sent = data(40_000);
+            let slices = [IoSlice::new(&sent[..9]), IoSlice::new(&[]), IoSlice::new(&sent[9..])];
+            assert_eq!(client.write(&a, &slices), Ok(WriteOutcome::Wrote(sent.len())));
+            assert_eq!(server.write(&b, &[IoSlice::new(&sent)]), Ok(WriteOutcome::Wrote(40_000)));
+            for room in [1000, 64 * 1024] {
+                let (received, outcome) = read_all(&mut server, &b, room);
+                assert!((received == sent || room > 1000) && outcome == ReadOutcome::WouldBlock);
+                let (received, outcome) = read_all(&mut client, &a, room);
+                assert!((received == sent || room > 1000) && outcome == ReadOutcome::WouldBlock);
+            }
+            client.close(&a);
+            assert_eq!(read_all(&mut server, &b, 10).1, ReadOutcome::Closed);
+        }
+    }
+}
+
+/// The wire takes exactly `offset` bytes and then no more, for every offset of a short message and
+/// around the ends of records of a long one.
+#[test]
+fn would_block_at_every_offset() {
+    for version in VERSIONS {
+        let (client, server) = pair(version);
+        for length in [100, 300_000] {
+            let record = 16_384 + 22;
+            let offsets: Vec<usize> = match length {
+                100 => (0..140).collect(),
+                _ => (0..7).flat_map(|n| n * record..n * record + 40).collect(),
+            };
+            let (up, down) = (Pipe::default(), Pipe::default());
+            let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+            let (mut client, mut server) = established(&client, &server, &a, &b);
+            let sent = data(length);
+            for offset in offsets {
+                a.room.set(offset);
+                let mut written = match client.write(&a, &[IoSlice::new(&sent)]).unwrap() {
+                    WriteOutcome::Wrote(count) => count,
+                    WriteOutcome::WouldBlock => 0,
+                };
+                // At most one batch beyond what went out; and nothing more while that is held.
+                assert!(written <= offset + 128 * 1024);
+                let mut received = read_all(&mut server, &b, 4096).0;
+                assert!(received.len() <= offset && received[..] == sent[..received.len()]);
+                if client.has_unsent() {
+                    let before = a.writes.get();
+                    let more = client.write(&a, &[IoSlice::new(&sent[written..])]);
+                    assert_eq!(more, Ok(WriteOutcome::WouldBlock));
+                    assert_eq!(client.flush(&a), Ok(false));
+                    assert_eq!(a.writes.get(), before + 2);
+                }
+                a.room.set(usize::MAX);
+                assert_eq!(client.flush(&a), Ok(true));
+                while written < length {
+                    let rest = client.write(&a, &[IoSlice::new(&sent[written..])]).unwrap();
+                    let WriteOutcome::Wrote(count) = rest else { panic!() };
+                    written += count;
+                }
+                received.extend(read_all(&mut server, &b, 4096).0);
+                assert!(received == sent, "{offset}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gathered_buffers_make_few_records_and_few_writes() {
+    let (client, server) = pair(&rustls::version::TLS13);
+    let (up, down) = (Pipe::default(), Pipe::default());
+    let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+    let (mut client, mut server) = established(&client, &server, &a, &b);
+    let sent = data(200_000);
+    let slices: Vec<IoSlice<'_>> = sent.chunks(1000).map(IoSlice::new).collect();
+    a.writes.set(0);
+    assert_eq!(client.write(&a, &slices), Ok(WriteOutcome::Wrote(200_000)));
+    assert_eq!(a.writes.get(), 200_usize.div_ceil(64), "one write for 64 buffers");
+    let wire = up.bytes.borrow().len();
+    assert_eq!(wire, 200_000 + 22 * (3 * 4 + 1), "22 bytes for 16 KiB");
+    assert!(read_all(&mut server, &b, 10_000).0 == sent);
+    assert_eq!(client.write(&a, &[]), Ok(WriteOutcome::Wrote(0)));
+}
+
+#[test]
+fn the_end_of_a_connection() {
+    // With close_notify, without it, and in the middle of a record; data before it is delivered.
+    for (orderly, cut) in [(true, 0), (false, 0), (false, 1)] {
+        let (client, server) = pair(&rustls::version::TLS13);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        for _ in 0..2 {
+            let outcome = client.write(&a, &[IoSlice::new(&data(100))]);
+            assert_eq!(outcome, Ok(WriteOutcome::Wrote(100)));
+        }
+        if orderly {
+            client.close(&a);
+        }
+        let length = up.bytes.borrow().len() - cut;
+        up.bytes.borrow_mut().truncate(length);
+        up.closed.set(!orderly);
+        let mut buffer = vec![0; SCRATCH];
+        let mut received = 0;
+        let room = 1000;
+        let outcome = server.read(&b, &mut buffer, room, &mut |bytes| {
+            received += bytes.len();
+            Ok(())
+        });
+        assert_eq!(outcome, Ok(ReadOutcome::Read(200 - 100 * cut)));
+        assert_eq!(received, 200 - 100 * cut);
+        // What rustls knows already has to be asked for without an edge.
+        assert_eq!(server.holds_input(), orderly);
+        let outcome = server.read(&b, &mut buffer, room, &mut |_| panic!());
+        assert_eq!(outcome, Ok(ReadOutcome::Closed));
+        assert!(server.holds_input());
+    }
+}
+
+#[test]
+fn garbage_in_traffic_is_an_error_after_the_data_before_it() {
+    let (client, server) = pair(&rustls::version::TLS13);
+    let (up, down) = (Pipe::default(), Pipe::default());
+    let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+    let (mut client, mut server) = established(&client, &server, &a, &b);
+    assert_eq!(client.write(&a, &[IoSlice::new(b"good")]), Ok(WriteOutcome::Wrote(4)));
+    assert_eq!(client.write(&a, &[IoSlice::new(b"bad")]), Ok(WriteOutcome::Wrote(3)));
+    *up.bytes.borrow_mut().back_mut().unwrap() ^= 1;
+    let mut buffer = vec![0; SCRATCH];
+    let mut all = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        all.extend_from_slice(bytes);
+        Ok(())
+    };
+    assert_eq!(server.read(&b, &mut buffer, 100, &mut take), Ok(ReadOutcome::Read(4)));
+    assert!(server.holds_input());
+    assert_eq!(server.read(&b, &mut buffer, 100, &mut take), Err(Error::PROTO));
+    assert_eq!(all, b"good");
+    // The peer is told.
+    assert_eq!(client.read(&a, &mut buffer, 100, &mut |_| Ok(())), Err(Error::PROTO));
+}
+
+#[test]
+fn keys_are_changed_or_the_connection_ends() {
+    for (version, ends) in [(VERSIONS[0], true), (VERSIONS[1], false)] {
+        let (client, server) = pair(version);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        client.set_record_limit(3);
+        if !ends {
+            // Both sides take new keys, the server's with its next write.
+            client.connection().refresh_traffic_keys().unwrap();
+        }
+        for count in 0..5 {
+            let outcome = client.write(&a, &[IoSlice::new(b"x")]);
+            if ends && count >= 3 {
+                assert_eq!(outcome, Err(Error::CONNRESET));
+                continue;
+            }
+            assert_eq!(outcome, Ok(WriteOutcome::Wrote(1)));
+            assert_eq!(read_all(&mut server, &b, 10), (b"x".to_vec(), ReadOutcome::WouldBlock));
+            assert_eq!(server.write(&b, &[IoSlice::new(b"y")]), Ok(WriteOutcome::Wrote(1)));
+            assert_eq!(read_all(&mut client, &a, 10), (b"y".to_vec(), ReadOutcome::WouldBlock));
+        }
+    }
+}
+
+#[test]
+fn sessions_are_resumed() {
+    for version in VERSIONS {
+        let (client, server) = pair(version);
+        for resumed in [false, true, true] {
+            let (up, down) = (Pipe::default(), Pipe::default());
+            let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+            let (client, server) = established(&client, &server, &a, &b);
+            assert_eq!((client.is_resumed(), server.is_resumed()), (resumed, resumed));
+        }
+    }
+}
+
+#[test]
+fn whom_to_trust() {
+    use Error as E;
+    let (good, refused) = ((Ok(true), Ok(true)), (Err(E::ACCES), Err(E::ACCES)));
+    // The client: its certificate, whom it trusts, the name it wants and the host it connects to;
+    // the server: its certificate and whom it trusts.
+    for (client, server, expected) in [
+        (("", "ca", "", "localhost"), ("server", ""), good),
+        (("", "ca", "", "LocalHost"), ("server", ""), good),
+        (("", "ca", "", "127.0.0.1"), ("server", ""), good),
+        (("", "ca", "localhost", "10.0.0.1"), ("server", ""), good),
+        (("", "ca", "127.0.0.1", "a.example"), ("server", ""), good),
+        (("", "ca", "", "a.example"), ("server", ""), refused),
+        (("", "ca", "a.example", "localhost"), ("server", ""), refused),
+        (("", "ca", "server", "localhost"), ("server", ""), refused),
+        (("", "ca", "", "localhost"), ("stranger", ""), refused),
+        (("", "ca", "", "localhost"), ("expired", ""), refused),
+        // A certificate for clients is none for servers.
+        (("", "ca", "client", "localhost"), ("client", ""), refused),
+        // The server's own certificate as the anchor.
+        (("", "server", "", "localhost"), ("server", ""), good),
+        (("", "server", "", "a.example"), ("server", ""), refused),
+        (("", "own", "a.example", ""), ("own", ""), good),
+        (("", "own", "A.example", ""), ("own", ""), good),
+        (("", "own", "b.example", ""), ("own", ""), refused),
+        (("", "ca", "a.example", ""), ("own", ""), refused),
+        (("", "own-expired", "a.example", ""), ("own-expired", ""), refused),
+        (("", "expired", "", "localhost"), ("expired", ""), refused),
+        // Certificates of clients.
+        (("client", "ca", "", "localhost"), ("server", "ca"), good),
+        (("client", "ca", "", "localhost"), ("server", ""), good),
+        (("", "ca", "", "localhost"), ("server", "ca"), refused),
+        (("client", "ca", "", "localhost"), ("server", "other-ca"), refused),
+        (("own", "ca", "", "localhost"), ("server", "own"), good),
+        (("own-expired", "ca", "", "localhost"), ("server", "own-expired"), refused),
+        (("client", "ca", "", "localhost"), ("server", "client"), good),
+    ] {
+        let (identity, trust, name, host) = client;
+        let host = host.parse().map_or_else(|_| named(host), Host::V4);
+        let case = format!("{client:?} {server:?}");
+        let client = ClientTls::new(&options(identity, trust, name), &host).expect(&case);
+        let server = ServerTls::new(&options(server.0, server.1, "")).expect(&case);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = channels(&client, &server);
+        assert_eq!(handshake(&mut client, &mut server, &a, &b), expected, "{case}");
+    }
+}
+
+#[test]
+fn options_that_cannot_be_used() {
+    let edit = |mut options: Options, edit: fn(&mut Options)| {
+        edit(&mut options);
+        options
+    };
+    let client = |options: &Options| ClientTls::new(options, &LOOPBACK).map(drop);
+    let server = |options: &Options| ServerTls::new(options).map(drop);
+    assert_eq!(client(&options("client", "ca", "")), Ok(()));
+    assert_eq!(server(&options("server", "ca", "")), Ok(()));
+    assert_eq!(server(&options("", "", "")), Err(Error::INVAL));
+    assert_eq!(client(&options("", "", "")), Err(Error::INVAL), "nobody to trust");
+    for host in [Host::Any, named(""), named("no name")] {
+        assert_eq!(ClientTls::new(&options("", "ca", ""), &host).map(drop), Err(Error::INVAL));
+    }
+    let edits: [fn(&mut Options); 7] = [
+        |o| o.wss_key_pem = Vec::new(),
+        |o| o.wss_cert_pem = Vec::new(),
+        |o| o.wss_key_pem = b"garbage".to_vec(),
+        |o| o.wss_cert_pem = b"garbage".to_vec(),
+        |o| o.wss_trust_pem = b"garbage".to_vec(),
+        |o| o.wss_key_pem = pem("client.key"),
+        |o| o.wss_cert_pem.truncate(100),
+    ];
+    for (number, change) in edits.into_iter().enumerate() {
+        let changed = edit(options("server", "ca", "localhost"), change);
+        assert_eq!(server(&changed), Err(Error::INVAL), "{number}");
+        assert_eq!(client(&changed), Err(Error::INVAL), "{number}");
+    }
+    for hostname in [&b"\xff"[..], b"no name", b""] {
+        let mut options = options("", "ca", "");
+        options.wss_hostname = hostname.to_vec();
+        assert_eq!(client(&options).is_ok(), hostname.is_empty());
+    }
+}
+
+#[test]
+fn what_is_not_tls() {
+    for bytes in [&b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL"[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let end = End::new(&down, &up);
+        let server = ServerTls::new(&options("server", "", "")).unwrap();
+        let mut server = server.start().unwrap().channel.into_inner();
+        up.bytes.borrow_mut().extend(bytes);
+        let mut buffer = vec![0; SCRATCH];
+        assert_eq!(server.negotiate(&end, &mut buffer), Err(Error::PROTO));
+        // The last word is an alert.
+        assert_eq!(down.bytes.borrow().front(), Some(&21));
+    }
+    let (up, down) = (Pipe::default(), Pipe::default());
+    up.closed.set(true);
+    let server = ServerTls::new(&options("server", "", "")).unwrap();
+    let mut server = server.start().unwrap().channel.into_inner();
+    assert_eq!(server.negotiate(&End::new(&down, &up), &mut [0; 100]), Err(Error::PIPE));
+}
+
+/// Over real sockets, one thread writing and one reading at each end.
+#[test]
+fn both_directions_at_once_over_tcp() {
+    use crate::transport::{Accept, SocketSettings, Stream, poll_fds, tcp};
+    let settings =
+        SocketSettings { sndbuf: Some(4096), rcvbuf: Some(4096), ..SocketSettings::default() };
+    let server = ServerTls::new(&options("server", "", "")).unwrap();
+    let listener = listen(&LOOPBACK, 0, &settings, Arc::new(server)).unwrap();
+    assert!(listener.endpoint().starts_with(b"tls://127.0.0.1:"));
+    let client = ClientTls::new(&options("", "ca", ""), &LOOPBACK).unwrap();
+    let address = format!("127.0.0.1:{}", {
+        let text = String::from_utf8(listener.endpoint().to_vec()).unwrap();
+        text.rsplit_once(':').unwrap().1.to_owned()
+    });
+    let wait = |stream: &Stream, events| {
+        let mut fds = [libc::pollfd { fd: stream.fd(), events, revents: 0 }];
+        poll_fds(&mut fds, Some(std::time::Duration::from_secs(10))).unwrap();
+    };
+    let address = address.parse().unwrap();
+    let stream = tcp::open(address, &settings).unwrap();
+    if !tcp::connect_stream(&stream, address, None, &settings).unwrap() {
+        wait(&stream, libc::POLLOUT);
+        tcp::connect_finish(&stream, &settings).unwrap();
+    }
+    let client = stream.with_tls(client.start().unwrap());
+    assert_eq!(client.remote_endpoint(), listener.endpoint());
+    let server = loop {
+        match listener.accept().unwrap() {
+            Accept::Accepted(accepted) => break accepted.stream,
+            _ => std::thread::yield_now(),
+        }
+    };
+    let sent = data(3_000_000);
+    let run = |stream: &Stream| {
+        while !stream.negotiate().unwrap() {
+            wait(stream, libc::POLLIN);
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut written = 0;
+                while written < sent.len() || stream.has_unsent() {
+                    match stream.write_one(&sent[written..]).unwrap() {
+                        WriteOutcome::Wrote(count) => written += count,
+                        WriteOutcome::WouldBlock => wait(stream, libc::POLLOUT),
+                    }
+                    if stream.has_unsent() && !stream.flush().unwrap() {
+                        wait(stream, libc::POLLOUT);
+                    }
+                }
+            });
+            let mut received = vec![0; sent.len()];
+            let mut filled = 0;
+            while filled < sent.len() {
+                let end = sent.len().min(filled + 50_000);
+                match stream.read_into(&mut received[filled..end]).unwrap() {
+                    ReadOutcome::Read(count) => filled += count,
+                    ReadOutcome::WouldBlock => wait(stream, libc::POLLIN),
+                    ReadOutcome::Closed => panic!("closed"),
+                }
+            }
+            assert!(received == sent);
+        });
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(&client));
+        run(&server);
+    });
+}
