@@ -281,14 +281,15 @@ impl Handshaking {
         loop {
             self.ask(port, session, home)?;
             self.take_answer()?;
-            self.flush()?;
+            // A peer that has hung up may have said why before.
+            let written = self.flush();
             if self.handshake.is_established() {
                 return Ok(Step::Established(Vec::new()));
             }
             let mut buffer = [0; READ_SIZE];
             let count = match self.stream.read_into(&mut buffer).map_err(Broken::Stream)? {
                 ReadOutcome::Read(count) => count,
-                ReadOutcome::WouldBlock => return Ok(Step::Waiting),
+                ReadOutcome::WouldBlock => return written.map(|()| Step::Waiting),
                 ReadOutcome::Closed => return Err(Broken::Stream(Error::PIPE)),
             };
             let mut input = &buffer[..count];
