@@ -165,7 +165,6 @@ pub fn rope() -> Result<(Writer, Reader)> {
         end: start,
         capacity: 0,
         raw_end: 0,
-        owned: false,
         begun: None,
         staged: Vec::new(),
         consumed: 0,
@@ -214,29 +213,31 @@ impl Place {
                 continue;
             }
             // SAFETY: the caller's promise.
-            let (flags, length) = unsafe { frame_at(self.chunk, self.offset) };
+            let (flags, header, body) = unsafe { frame_at(self.chunk, self.offset) };
             if flags & OWNED != 0 {
                 // SAFETY: as above; the message is not looked at again.
                 drop(unsafe { owned_at(self.chunk, self.offset) });
             }
-            self.offset += length;
-            self.position += length as u64;
+            self.offset += header + body;
+            self.position += (header + body) as u64;
         }
     }
 }
 
-/// Flags and whole length of the frame that begins at `offset`, an external body not counted.
+/// The flags of the frame that begins at `offset`, the length of its header and that of its body,
+/// wherever that is.
 ///
 /// # Safety
-/// A frame without an external body begins there, and the caller may read it.
-unsafe fn frame_at(chunk: ChunkPtr, offset: usize) -> (u8, usize) {
+/// A frame begins there, and the caller may read it.
+#[inline]
+unsafe fn frame_at(chunk: ChunkPtr, offset: usize) -> (u8, usize, usize) {
     // SAFETY: every frame has two bytes at least.
     let start = unsafe { chunk.bytes(offset, 2) };
     if start[0] & LONG == 0 {
-        return (start[0], 2 + start[1] as usize);
+        return (start[0], 2, start[1] as usize);
     }
     // SAFETY: as the flag says.
-    (start[0], HEADER_MAX + long_length(unsafe { chunk.bytes(offset + 1, 8) }))
+    (start[0], HEADER_MAX, long_length(unsafe { chunk.bytes(offset + 1, 8) }))
 }
 
 /// The message of the frame that begins at `offset`.
@@ -267,8 +268,6 @@ pub struct Writer {
     capacity: usize,
     /// The end of received bytes not yet recognised as frames, in `end.chunk`.
     raw_end: usize,
-    /// There have been owned messages.
-    owned: bool,
     /// Where the message that is not complete yet begins; `end` is what a commit publishes
     /// otherwise. Nothing is copied for messages of one part.
     begun: Option<Mark>,
@@ -323,9 +322,9 @@ impl Writer {
     /// Appends a frame whose body stays where it is, in a rope that no [`Sender`] reads.
     pub fn append_owned(&mut self, flags: u8, body: Msg) -> Result<()> {
         self.reserve(OWNED_FRAME)?;
-        if !self.owned {
-            self.owned = true;
-            self.shared.flags.owned.store(true, Ordering::Release);
+        let owned = &self.shared.flags.owned;
+        if !owned.load(Ordering::Relaxed) {
+            owned.store(true, Ordering::Release);
         }
         self.begin_frame(flags);
         // SAFETY: `reserve` made room.
@@ -394,7 +393,7 @@ impl Writer {
     pub fn rollback(&mut self) {
         let boundary = self.begun.take().unwrap_or(self.end);
         let limit = boundary.position;
-        if self.owned {
+        if self.shared.flags.owned.load(Ordering::Relaxed) {
             let at = Place { chunk: boundary.chunk, offset: boundary.offset, position: limit };
             // SAFETY: these frames were not committed, and are taken back now.
             unsafe { at.drop_owned(self.end.position) };

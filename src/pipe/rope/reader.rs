@@ -4,8 +4,7 @@
 use super::super::chunk::ChunkPtr;
 use super::super::sync::{Arc, Ordering, fence};
 use super::{
-    COMMAND, Committed, External, HEADER_MAX, LONG, MORE, Mark, OWNED, SKIP, Shared, clear,
-    long_length, owned_at,
+    COMMAND, Committed, External, MORE, Mark, OWNED, SKIP, Shared, clear, frame_at, owned_at,
 };
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
@@ -118,14 +117,7 @@ impl Reader {
             // Field by field: a copy of the whole mark would wait for its parts to be stored.
             let (chunk, offset) = (self.head.chunk, self.head.offset);
             // SAFETY: the head lies before the limit, so a whole header was committed here.
-            let start = unsafe { chunk.bytes(offset, 2) };
-            let flags = start[0];
-            let (header, length) = if flags & LONG == 0 {
-                (2, start[1] as usize)
-            } else {
-                // SAFETY: as above, for a long header.
-                (HEADER_MAX, long_length(unsafe { chunk.bytes(offset + 1, 8) }))
-            };
+            let (flags, header, length) = unsafe { frame_at(chunk, offset) };
             self.frame_flags = flags;
             if !self.externals.is_empty()
                 && self.external_at(self.head.position + header as u64).is_some()
