@@ -8,8 +8,8 @@
 //! ```
 //!
 //! libzmq after 4.3.5 says by two flags more that the body is a topic (4 subscribe, 8 cancel);
-//! before, it said nothing of it at all, so that its subscriptions are lost. Here they go out as the
-//! commands they are in ZMTP 3.1, which every libzmq understands.
+//! before, it said nothing of it at all, so that its subscriptions are lost. Here they go out as
+//! the commands they are in ZMTP 3.1, which every libzmq understands.
 
 #![forbid(unsafe_code)]
 

@@ -12,11 +12,11 @@
 //! MESSAGE    <────>  MESSAGE traffic
 //! ```
 //!
-//! READY comes inside a MESSAGE, except with `ZMQ_GSSAPI_PLAINTEXT`, which also leaves traffic as it
-//! is. A server that refuses says nothing, it closes: clients of libzmq know no ERROR here.
+//! READY comes inside a MESSAGE, except with `ZMQ_GSSAPI_PLAINTEXT`, which also leaves traffic as
+//! it is. A server that refuses says nothing, it closes: clients of libzmq know no ERROR here.
 //!
-//! To establish a context may take long, as there may be a key server to ask, so every step of it is
-//! the mechanism's [`work`](crate::zmtp::Mechanism::work). Whatever does it is a [`Context`] here.
+//! To establish a context may take long, as there may be a key server to ask, so every step of it
+//! is the mechanism's [`work`](crate::zmtp::Mechanism::work). What does it is a [`Context`] here.
 //!
 //! | module | holds |
 //! |---|---|

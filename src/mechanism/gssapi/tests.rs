@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Both sides of GSSAPI byte by byte, over contexts that are written down, and everything a peer may
-//! do wrong. The system's own contexts have their test in tests/gssapi.py.
+//! Both sides of GSSAPI byte by byte, over contexts that are written down, and everything a peer
+//! may do wrong. The system's own contexts have their test in tests/gssapi.py.
 
 #![forbid(unsafe_code)]
 
