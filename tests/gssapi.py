@@ -42,7 +42,8 @@ PAIR, PUB, SUB, REQ, REP, DEALER, ROUTER, PULL, PUSH = range(9)
 ROUTING_ID, SUBSCRIBE, RCVMORE, LINGER, RECONNECT_IVL, RCVTIMEO, SNDTIMEO = 5, 6, 13, 17, 18, 27, 28
 LAST_ENDPOINT, MECHANISM, PLAIN_USERNAME, PLAIN_PASSWORD, ZAP_DOMAIN = 32, 43, 45, 46, 55
 GSSAPI_SERVER, GSSAPI_PRINCIPAL, GSSAPI_SERVICE_PRINCIPAL, GSSAPI_PLAINTEXT = 62, 63, 64, 65
-HEARTBEAT_IVL, GSSAPI_PRINCIPAL_NAMETYPE, GSSAPI_SERVICE_PRINCIPAL_NAMETYPE = 75, 90, 91
+HEARTBEAT_IVL, HEARTBEAT_TIMEOUT = 75, 77
+GSSAPI_PRINCIPAL_NAMETYPE, GSSAPI_SERVICE_PRINCIPAL_NAMETYPE = 90, 91
 HOSTBASED, USER_NAME, KRB5_PRINCIPAL = 0, 1, 2
 SNDMORE = 2
 CONNECTED, ACCEPTED, DISCONNECTED = 0x1, 0x20, 0x200
@@ -227,6 +228,8 @@ def deal(s):
 SERVER = {"gssapi_server": 1}
 CLIENT = {"gssapi_service_principal": "zmq@localhost"}
 PLAINTEXT = {"gssapi_plaintext": 1}
+# Often, and never too late.
+HEARTBEATS = {"heartbeat_ivl": 10, "heartbeat_timeout": TIMEOUT_MS}
 BY_PRINCIPAL = {
     "gssapi_service_principal": SERVICE,
     "gssapi_service_principal_nametype": KRB5_PRINCIPAL,
@@ -244,9 +247,10 @@ SCENARIOS = {
     ),
     "pull-push": ((PULL, pull, SERVER), (PUSH, push, CLIENT)),
     "pull-push/plaintext": ((PULL, pull, SERVER | PLAINTEXT), (PUSH, push, CLIENT | PLAINTEXT)),
-    "push-pull/heartbeats": (
-        (PUSH, push, SERVER | {"heartbeat_ivl": 50}),
-        (PULL, pull, CLIENT | {"heartbeat_ivl": 50}),
+    "push-pull": ((PUSH, push, SERVER), (PULL, pull, CLIENT)),
+    "rep-req/heartbeats": (
+        (REP, lambda s: echo(s, TURNS), SERVER | HEARTBEATS),
+        (REQ, lambda s: ask(s, TURNS), CLIENT | HEARTBEATS),
     ),
     "pub-sub": ((PUB, publish, SERVER), (SUB, subscribe, CLIENT)),
     "pub-sub/plaintext": ((PUB, publish, SERVER | PLAINTEXT), (SUB, subscribe, CLIENT | PLAINTEXT)),
@@ -496,6 +500,22 @@ def what_others_see(library):
         alone.end()
 
 
+def heartbeats(library):
+    """PING and PONG are sealed as everything else."""
+    alone = Alone(library, SERVER | HEARTBEATS, CLIENT | HEARTBEATS)
+    tap = Tap(alone.endpoint)
+    alone.connect(tap.endpoint)
+    alone.expect(server=(SUCCEEDED, 0), client=(SUCCEEDED, 0))
+    deadline = time.monotonic() + SECONDS
+    while tap.seen.count(b"\x07MESSAGE") < 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert b"PING" not in tap.seen and b"PONG" not in tap.seen
+    alone.client.send(b"hello")
+    assert alone.server.recv() == [b"hello"]
+    alone.end()
+
+
 def changed_on_its_way(library):
     alone = Alone(library)
     tap = Tap(alone.endpoint)
@@ -575,6 +595,7 @@ ALONE = [
     (no_security, {}),
     (garbage, {}),
     (what_others_see, {}),
+    (heartbeats, {}),
     (changed_on_its_way, {}),
     (
         silent_key_server,
