@@ -991,7 +991,8 @@ TEST_OURS_ONLY(a_failed_write_loses_nothing_that_was_sent_before,
     int fd = RAW_CONNECT(endpoint);
     ZMTP_HANDSHAKE(fd, 1, "DEALER", NULL);
     AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    for (int i = 0; i < 10; i++)
+    // So few that the kernel sends them at once: what waits there is forgotten with the reset.
+    for (int i = 0; i < 5; i++)
         ZMTP_SEND(fd, 0, &(char){(char)('0' + i)}, 1);
     WAIT_EVENTS(s, ZMQ_POLLIN);
     // With a reset, so that already the first write fails.
@@ -1002,7 +1003,7 @@ TEST_OURS_ONLY(a_failed_write_loses_nothing_that_was_sent_before,
     // Whoever has greeted this one has dealt with the failure too.
     int other = RAW_CONNECT(endpoint);
     ZMTP_HANDSHAKE(other, 1, "DEALER", NULL);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 5; i++)
         EXPECT_BYTES(s, &(char){(char)('0' + i)}, 1, false);
     AWAIT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
 }
