@@ -85,7 +85,7 @@ test-preload: all
 
 # Builds the library with the feature into build/gssapi.
 test-gssapi:
-	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)" --target-dir $(TARGET_DIR)
+	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)"
 
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
