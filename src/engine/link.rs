@@ -17,6 +17,7 @@ use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
 use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
+use crate::zmtp::frame::{Flags, MAX_HEADER, encode_header};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -100,6 +101,8 @@ pub struct Traffic {
     pub leftover: Vec<u8>,
     /// The end of the handshake that could not be sent yet.
     pub unsent: Vec<u8>,
+    /// A message to be sent ahead of those in the pipe (ZMQ_HELLO_MSG).
+    pub hello: Option<Vec<u8>>,
 }
 
 pub struct Link {
@@ -116,7 +119,7 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
-    /// The stream holds bytes that the kernel has not taken.
+    /// See [`Tx::has_unsent`].
     unsent: AtomicBool,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
@@ -328,7 +331,15 @@ impl Link {
             rx.preload(&traffic.leftover)?;
         }
         self.take_output();
-        self.tx.lock().attach(traffic.stream, traffic.encoder, traffic.unsent);
+        {
+            let mut tx = self.tx.lock();
+            tx.attach(traffic.stream, traffic.encoder, traffic.unsent);
+            if let Some(hello) = traffic.hello {
+                let mut header = [0; MAX_HEADER];
+                let length = encode_header(Flags::NONE, hello.len() as u64, &mut header);
+                tx.insert(&mut [&header[..length], &hello].concat());
+            }
+        }
         self.blocked.store(false, Ordering::Release);
         self.ownership.io_keep();
         Ok(())

@@ -163,7 +163,12 @@ impl Rx {
     /// Appends a frame that did not come over the wire: an empty one tells a STREAM socket that its
     /// peer came or went. True: the socket's pipe was asleep.
     pub fn inject(&mut self, flags: u8, body: &[u8]) -> bool {
-        self.writer.append(flags, body).is_ok() && self.commit()
+        let appended = if body.len() < REFERENCE_THRESHOLD {
+            self.writer.append(flags, body)
+        } else {
+            Msg::from_slice(body).and_then(|body| self.writer.append_external(flags, body))
+        };
+        appended.is_ok() && self.commit()
     }
 
     /// Forgets the stream and every message not received whole.

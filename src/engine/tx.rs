@@ -118,9 +118,9 @@ impl Tx {
         }
     }
 
-    /// The stream holds bytes that the kernel has not taken.
+    /// The kernel has not taken all of what left the rope, or never lay there.
     pub fn has_unsent(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
+        !self.outbox.is_empty() || self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
     }
 
     /// Nothing is left to write.

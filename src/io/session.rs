@@ -327,11 +327,21 @@ impl Reactor {
             State::Traffic(_) => session.options.router_notify & ZMQ_NOTIFY_DISCONNECT != 0,
             _ => false,
         };
+        let in_traffic = matches!(session.state, State::Traffic(_));
         let Some(session) = self.disconnect(id) else { return };
-        if notify && let Some(link) = &session.link {
-            link.inject(0, b"");
-        }
         let connecting = session.is_connecting_side();
+        if in_traffic && let Some(link) = &session.link {
+            if notify {
+                link.inject(0, b"");
+            }
+            let loss = match connecting {
+                true => session.options.hiccup_to_receive(),
+                false => session.options.disconnect_to_receive(),
+            };
+            if let Some(loss) = loss {
+                link.inject(0, loss);
+            }
+        }
         let again = connecting && (class != FailureClass::Protocol || self_connected);
         if !again {
             self.end_session(id);

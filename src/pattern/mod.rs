@@ -15,11 +15,15 @@
 //! | `routing` | sending by the peer's routing id |
 //! | the others | one socket type each |
 
+mod channel;
+mod client;
 mod dealer;
 mod fair_queue;
 mod fan_out;
+mod gather;
 mod load_balancer;
 mod pair;
+mod peer;
 mod pipe_list;
 mod publisher;
 mod pull;
@@ -28,6 +32,8 @@ mod rep;
 mod req;
 mod router;
 mod routing;
+mod scatter;
+mod server;
 mod stream;
 mod sub;
 mod subscriptions;
@@ -51,7 +57,7 @@ const CANCEL: &[u8] = b"\x06CANCEL";
 /// blocking send takes this for success, one that must not block answers EAGAIN.
 pub const DROPPED: Error = Error::PIPE;
 
-/// What every socket type provides (RFC 28–31 and the man page zmq_socket(3)).
+/// What every socket type provides (RFC 28–31, 41, 49, 51, 52 and the man page zmq_socket(3)).
 pub trait Pattern: Send {
     /// A pipe was added to `pipes`. `subscribe_to_all`: the peer cannot send subscriptions, so it
     /// gets everything (ZMTP 1.0 subscribers).
@@ -90,6 +96,18 @@ pub trait Pattern: Send {
     fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
         let _ = (pipes, routing_id);
         Err(Error::NOTSUP)
+    }
+
+    /// The pipe of the peer with this number as its routing id (SERVER, PEER). EHOSTUNREACH: there
+    /// is none. ENOTSUP: the socket type does not number its peers.
+    fn pipe_of(&self, routing_id: u32) -> Result<PipeId> {
+        let _ = routing_id;
+        Err(Error::NOTSUP)
+    }
+
+    /// The routing id of the peer attached last (PEER); 0 when none.
+    fn last_peer(&self) -> u32 {
+        0
     }
 
     /// The routing id of the pipe attached last (STREAM).
@@ -151,6 +169,12 @@ pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
         ZMQ_XPUB => Box::new(xpub::XPub::default()),
         ZMQ_XSUB => Box::new(xsub::XSub::default()),
         ZMQ_STREAM => Box::new(stream::Stream::default()),
+        ZMQ_SERVER => Box::new(server::Server::default()),
+        ZMQ_CLIENT => Box::new(client::Client::default()),
+        ZMQ_GATHER => Box::new(gather::Gather::default()),
+        ZMQ_SCATTER => Box::new(scatter::Scatter::default()),
+        ZMQ_PEER => Box::new(peer::Peer::default()),
+        ZMQ_CHANNEL => Box::new(channel::Channel::default()),
         _ => return None,
     })
 }
@@ -247,19 +271,24 @@ mod tests {
     }
 
     #[test]
-    fn the_stable_socket_types() {
-        for socket_type in -1..20 {
+    fn every_socket_type() {
+        for socket_type in -1..30 {
             let mut pipes = Pipes::default();
             let pattern = new(socket_type);
-            assert_eq!(pattern.is_some(), (ZMQ_PAIR..=ZMQ_STREAM).contains(&socket_type));
+            let exists = (ZMQ_PAIR..=ZMQ_CHANNEL).contains(&socket_type);
+            let missing = [ZMQ_RADIO, ZMQ_DISH, ZMQ_DGRAM].contains(&socket_type);
+            assert_eq!(pattern.is_some(), exists && !missing);
             let Some(mut pattern) = pattern else { continue };
             assert!(!pattern.can_receive(&mut pipes));
-            let always = [ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM];
+            let always =
+                [ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM, ZMQ_SERVER, ZMQ_PEER];
             assert_eq!(pattern.can_send(&mut pipes), always.contains(&socket_type));
             assert!(!pattern.knows_routing_id(b"x"));
             let state = pattern.peer_state(&mut pipes, b"x");
-            let routes = socket_type == ZMQ_ROUTER;
-            assert_eq!(state, Err(if routes { Error::HOSTUNREACH } else { Error::NOTSUP }));
+            let unknown = |routes| Err(if routes { Error::HOSTUNREACH } else { Error::NOTSUP });
+            assert_eq!(state, unknown(socket_type == ZMQ_ROUTER));
+            let numbers = [ZMQ_SERVER, ZMQ_PEER].contains(&socket_type);
+            assert_eq!(pattern.pipe_of(1).map(drop), unknown(numbers).map(drop));
             assert_eq!(pattern.set_option(&mut pipes, ZMQ_LINGER, &[0; 4]), Err(Error::INVAL));
         }
     }

@@ -262,6 +262,8 @@ impl Open {
             rcvhwm: self.options.rcvhwm,
             routing_id: self.options.routing_id.clone(),
             recv_routing_id: self.options.recv_routing_id,
+            hello: self.options.hello_to_send().unwrap_or_default().to_vec(),
+            disconnect: self.options.disconnect_to_receive().unwrap_or_default().to_vec(),
             conflate: match pattern::supports_conflate(self.options.socket_type) {
                 (sends, receives) if self.options.conflate => (sends, receives),
                 _ => (false, false),

@@ -247,7 +247,7 @@ impl Open {
 
     /// The peer of a pipe is gone. What it sent can still be read.
     pub(super) fn peer_ended(&mut self, id: PipeId) {
-        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
+        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH | ZMQ_SCATTER);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
         if receives && !pipe.given_up && pipe.check_read() == Readiness::Ready {
@@ -264,9 +264,9 @@ impl Open {
             return;
         }
         self.pattern.detach(&mut self.pipes, id);
-        self.behind.remove(&id);
+        let behind = self.behind.remove(&id);
         if let Some(mut pipe) = self.pipes.remove(id) {
-            pipe.close();
+            close_pipe(&mut pipe, behind.as_ref());
         }
     }
 
@@ -474,7 +474,7 @@ impl Open {
             handle.post(crate::io::Command::CloseSocket { socket: self.id(), linger });
         }
         for pipe in self.pipes.iter_mut() {
-            pipe.close();
+            close_pipe(pipe, self.behind.get(&pipe.id));
         }
         for mail in self.socket.end_generation() {
             mailbox::reject(mail);
@@ -482,4 +482,17 @@ impl Open {
         *self.socket.read_set.lock() = None;
         self.context.leave(self.id());
     }
+}
+
+/// Closes this end of a pipe. A peer in the same process may have asked for a word about it.
+fn close_pipe(pipe: &mut Pipe, behind: Option<&Behind>) {
+    if let Some(Behind::Inproc(InprocEnd { peer: Some(peer), .. })) = behind
+        && !peer.farewell.is_empty()
+    {
+        pipe.rollback();
+        if pipe.write(&mut Body::Bytes(&peer.farewell), false).is_ok() {
+            pipe.flush();
+        }
+    }
+    pipe.close();
 }
