@@ -61,6 +61,14 @@ impl Body<'_> {
         self.bytes().is_empty()
     }
 
+    /// The group a RADIO message is for; bytes have none.
+    pub fn group(&self) -> &[u8] {
+        match self {
+            Body::Bytes(_) => &[],
+            Body::Message(message) => message.group(),
+        }
+    }
+
     /// The body as a message that can be shared with several pipes. ENOMEM.
     pub fn share(&mut self) -> Result<Msg> {
         match self {
@@ -118,6 +126,21 @@ impl Sink<'_> {
                 Ok(())
             }
             Sink::Buffer { .. } => self.put_bytes(body.data(), more, metadata),
+        }
+    }
+
+    /// Makes the part stored the whole message, of this group; a buffer has no place for that.
+    /// ENOMEM.
+    pub fn set_group(&mut self, group: &[u8]) -> Result<()> {
+        match self {
+            Sink::Message(message) => {
+                message.set_more(false);
+                message.set_group(group)
+            }
+            Sink::Buffer { more, .. } => {
+                *more = false;
+                Ok(())
+            }
         }
     }
 
