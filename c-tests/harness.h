@@ -45,6 +45,12 @@ struct test_case {
 
 void register_test(struct test_case *test);
 
+// A program compiled with the draft API (test_draft_*.c) is skipped over a library without it.
+void need_draft_api(void);
+#ifdef ZMQ_BUILD_DRAFT_API
+__attribute__((constructor)) static void register_draft_api(void) { need_draft_api(); }
+#endif
+
 #define TEST_DEFINE_(test, argument, parameter_list, reason, limit)                                \
     static void test_##test(const char *argument);                                                 \
     static struct test_case case_##test = {#test, test_##test, parameter_list, reason,             \
