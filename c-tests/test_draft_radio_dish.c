@@ -365,6 +365,36 @@ TEST_EACH(several_threads, "inproc", "tcp") {
         JOIN(&receivers[i]);
 }
 
+static void *proxied[2];
+
+static void run_proxy(void *unused) {
+    (void)unused;
+    CHECK_ERRNO(zmq_proxy(proxied[0], proxied[1], NULL), ETERM);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(zmq_close(proxied[i]));
+}
+
+TEST(through_a_proxy) {
+    void *own = zmq_ctx_new();
+    void *radio = NEW_SOCKET(ZMQ_RADIO), *dish = NEW_SOCKET(ZMQ_DISH);
+    const char *in = unused_endpoint("tcp"), *out = unused_endpoint("tcp");
+    proxied[0] = zmq_socket(own, ZMQ_DISH);
+    proxied[1] = zmq_socket(own, ZMQ_RADIO);
+    SET_INT(proxied[1], ZMQ_LINGER, 0);
+    CHECK_OK(zmq_bind(proxied[0], in));
+    CHECK_OK(zmq_bind(proxied[1], out));
+    CHECK_OK(zmq_join(proxied[0], "TV"));
+    CONNECT(radio, in);
+    CONNECT(dish, out);
+    CHECK_OK(zmq_join(dish, "TV"));
+    struct thread thread;
+    start_thread(&thread, run_proxy, NULL);
+    WAIT_UNTIL((SEND_TO(radio, "TV", "news"), shows_events(dish, ZMQ_POLLIN, 1)));
+    EXPECT_FROM(dish, "TV", "news");
+    CHECK_OK(zmq_ctx_term(own));
+    JOIN(&thread);
+}
+
 // ---- on the wire -------------------------------------------------------------------------------
 
 TEST(a_radio_on_the_wire) {
