@@ -303,7 +303,7 @@ TEST_EACH(connecting_before_binding, "inproc", "tcp") {
     EXPECT_FROM(dish, "TV", "news");
 }
 
-TEST(encrypted) {
+TEST_EACH(encrypted, "tcp", "ws") {
     if (!zmq_has("curve"))
         skip("no CURVE");
     char server_public[41], server_secret[41], client_public[41], client_secret[41];
@@ -316,7 +316,7 @@ TEST(encrypted) {
     SET_TEXT(dish, ZMQ_CURVE_PUBLICKEY, client_public);
     SET_TEXT(dish, ZMQ_CURVE_SECRETKEY, client_secret);
     CHECK_OK(zmq_join(dish, "before"));
-    CONNECT(dish, BIND(radio, "tcp"));
+    CONNECT(dish, BIND(radio, transport));
     CHECK_OK(zmq_join(dish, "after"));
     SETTLE(radio, dish);
     SEND_TO(radio, "before", "1");
