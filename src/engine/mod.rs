@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+mod datagram;
 mod decode;
 mod encode;
 mod link;
@@ -26,6 +27,7 @@ pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
 
 pub use crate::zmtp::error::FailureClass;
 pub use counters::{Counters, Side, Written};
+pub use datagram::{Inbound, Outbound};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};

@@ -394,7 +394,7 @@ fn upgrade(session: &Session) -> Option<UpgradeConfig> {
                 key: generate_key(),
             }
         }
-        Origin::Accepted(_) => UpgradeConfig::Server,
+        Origin::Accepted(_) | Origin::Datagrams => UpgradeConfig::Server,
     })
 }
 

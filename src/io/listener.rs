@@ -53,6 +53,8 @@ impl Listening {
                         .credentials()
                         .is_ok_and(|credentials| credentials.pass(filters))
             }
+            Kind::Vsock | Kind::Tipc => true,
+            Kind::Udp => false,
         }
     }
 }

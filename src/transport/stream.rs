@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A connected stream socket, tcp or ipc, with a TLS layer or without.
+//! A connected stream socket, tcp or ipc, with a TLS layer or without; or a datagram socket, which
+//! has calls of its own.
 //!
 //! Every read and write is one attempt that never waits. "Would block" is an outcome of its own,
 //! so it can be taken neither for an error nor for zero bytes; a signal in the middle of an
@@ -16,7 +17,7 @@ use socket2::{MaybeUninitSlice, SockAddr, Socket};
 
 use super::ipc::{self, Credentials};
 use super::tls::{Tls, Wire};
-use super::{host, sys};
+use super::{host, plain, sys, udp};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 use crate::msg::MsgBuilder;
@@ -31,6 +32,10 @@ pub enum Kind {
     /// TLS over tcp.
     Tls,
     Ipc,
+    /// Datagrams, see [`Stream::send_datagram`].
+    Udp,
+    Vsock,
+    Tipc,
 }
 
 /// What came of one attempt to write.
@@ -233,6 +238,21 @@ impl Stream {
         }
     }
 
+    /// One attempt to send a datagram; false when the kernel has no room for it. One that the
+    /// network refuses is lost.
+    pub fn send_datagram(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        udp::send(&self.socket, datagram, to)
+    }
+
+    /// One attempt to receive a datagram: its length, and who sent it. What does not fit into
+    /// `buffer` is cut off. `None`: nothing is there.
+    ///
+    /// # Errors
+    /// Those of a socket that is of no use.
+    pub fn receive_datagram(&self, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddr)>> {
+        udp::receive(&self.socket, buffer)
+    }
+
     /// Ends one direction of the connection or both.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
         Ok(self.socket.shutdown(how)?)
@@ -282,14 +302,15 @@ impl Stream {
                 let Credentials { uid, gid, pid } = self.credentials().ok()?;
                 Some(format!("localhost:{uid}:{gid}:{pid}"))
             }
+            Kind::Udp | Kind::Vsock | Kind::Tipc => None,
         }
     }
 
     /// Who the peer was when it connected or listened; ipc only.
     pub fn credentials(&self) -> Result<Credentials> {
         match self.kind {
-            Kind::Tcp | Kind::Tls => Err(Error::AFNOSUPPORT),
             Kind::Ipc => sys::peer_credentials(self.socket.as_fd()),
+            _ => Err(Error::AFNOSUPPORT),
         }
     }
 
@@ -304,6 +325,8 @@ impl Stream {
             Kind::Tcp => Transport::Tcp,
             Kind::Tls => Transport::Tls,
             Kind::Ipc => return ipc::endpoint_text(addr),
+            Kind::Udp => Transport::Udp,
+            Kind::Vsock | Kind::Tipc => return plain::endpoint_text(self.kind, addr),
         };
         let text = addr.as_socket().map(|addr| host::endpoint_text(transport, &addr));
         text.unwrap_or_default().into_bytes()
