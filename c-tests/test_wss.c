@@ -9,29 +9,15 @@
 #define NO_WSS "Debian's is built without it"
 #define WSS_TEST(name) TEST_OURS_ONLY(name, NO_WSS)
 
-enum { WSS_KEY_PEM = 103, WSS_CERT_PEM = 104, WSS_TRUST_PEM = 105 };
-
-static void set_pem(void *socket, int option, const char *name) {
-    char path[1024], text[8192];
-    snprintf(path, sizeof path, "%s/%s", CERTIFICATES, name);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        skip("no certificates: openssl is missing");
-    size_t size = fread(text, 1, sizeof text, file);
-    fclose(file);
-    SET_BYTES(socket, option, text, size);
-}
-
 static void *new_server(int type) {
     void *socket = NEW_SOCKET(type);
-    set_pem(socket, WSS_CERT_PEM, "server.pem");
-    set_pem(socket, WSS_KEY_PEM, "server.key");
+    IDENTIFY(socket, "server");
     return socket;
 }
 
 static void *new_client(int type) {
     void *socket = NEW_SOCKET(type);
-    set_pem(socket, WSS_TRUST_PEM, "ca.pem");
+    TRUST(socket, "ca");
     return socket;
 }
 
@@ -166,7 +152,7 @@ WSS_TEST(events) {
 // A client that trusts nobody who could have signed for this server.
 WSS_TEST(no_trust) {
     void *server = new_server(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
-    set_pem(client, WSS_TRUST_PEM, "other-ca.pem");
+    TRUST(client, "other-ca");
     const char *endpoint = BIND_ADDRESS(server, "wss://127.0.0.1:*");
     void *mon = MONITOR(client, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
