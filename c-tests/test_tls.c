@@ -172,46 +172,12 @@ TLS_TEST(plain) {
 
 // ---- volume ------------------------------------------------------------------------------------
 
-static uint32_t checksum(const unsigned char *data, size_t size, uint32_t sum) {
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ data[i]) * 16777619u;
-    return sum;
-}
-
 static void fill(unsigned char *data, size_t size, uint32_t seed) {
     for (size_t i = 0; i < size; i++) {
         seed = seed * 1664525u + 1013904223u;
         data[i] = (unsigned char)(seed >> 24);
     }
 }
-
-// A hundred messages of a megabyte for a receiver that does not look, through buffers as given; no
-// call waits. Then it looks.
-static void large_messages(int buffer) {
-    enum { COUNT = 100, SIZE = 1 << 20 };
-    struct ends ends = {new_server(ZMQ_PULL), new_client(ZMQ_PUSH), NULL};
-    if (buffer) {
-        SET_INT(ends.server, ZMQ_RCVBUF, buffer);
-        SET_INT(ends.client, ZMQ_SNDBUF, buffer);
-    }
-    SET_INT(ends.server, ZMQ_RCVHWM, 1);
-    CONNECT(ends.client, bind_tls(ends.server));
-    static unsigned char data[SIZE];
-    uint32_t sent = 0, received = 0;
-    for (int i = 0; i < COUNT; i++) {
-        fill(data, SIZE, (uint32_t)i);
-        sent = checksum(data, SIZE, sent);
-        CHECK_EQ(zmq_send(ends.client, data, SIZE, ZMQ_DONTWAIT), SIZE);
-    }
-    for (int i = 0; i < COUNT; i++) {
-        CHECK_EQ(zmq_recv(ends.server, data, SIZE, 0), SIZE);
-        received = checksum(data, SIZE, received);
-    }
-    CHECK_EQ(received, sent);
-}
-
-TLS_TEST(large_messages_for_a_paused_receiver) { large_messages(0); }
-TLS_TEST(large_messages_through_tiny_buffers) { large_messages(4096); }
 
 // Messages of every size around the limits of records, chunks and references.
 TLS_TEST(sizes) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // wss://: ws inside TLS, with the certificates of the ZMQ_WSS_* options, made by certificates.sh. What
-// ws does is tested in test_ws.c, what TLS does in test_tls.c.
+// ws does is tested in test_ws.c, what TLS does in test_tls.c, full connections in test_backpressure.c.
 #include "harness.h"
 
 #include <unistd.h>
@@ -104,30 +104,6 @@ WSS_TEST(many_messages) {
         if (zmq_recv(server, &value, sizeof value, sent < COUNT ? ZMQ_DONTWAIT : 0) > 0)
             CHECK_EQ(value, received++);
     }
-}
-
-WSS_TEST(many_messages_through_a_small_buffer) {
-    enum { COUNT = 300, LARGEST = 30000 };
-    void *server = new_server(ZMQ_PUSH), *client = new_client(ZMQ_PULL);
-    SET_INT(server, ZMQ_SNDBUF, 4096);
-    SET_INT(server, ZMQ_SNDHWM, 20);
-    join(server, client);
-    WAIT_EVENTS(server, ZMQ_POLLOUT);
-    char *body = malloc(LARGEST), *got = malloc(LARGEST);
-    for (int sent = 0, received = 0; received < COUNT; received++) {
-        for (; sent < COUNT; sent++) {
-            size_t size = (size_t)sent * 7919 % LARGEST;
-            fill(body, size, (unsigned)sent);
-            if (zmq_send(server, body, size, ZMQ_DONTWAIT) < 0)
-                break;
-        }
-        int size = zmq_recv(client, got, LARGEST, 0);
-        CHECK_EQ(size, (int)((size_t)received * 7919 % LARGEST));
-        fill(body, (size_t)size, (unsigned)received);
-        CHECK(memcmp(body, got, (size_t)size) == 0);
-    }
-    free(body);
-    free(got);
 }
 
 WSS_TEST(events) {
