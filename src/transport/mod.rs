@@ -22,6 +22,8 @@ mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+#[cfg(test)]
+pub(crate) mod test_wire;
 pub mod tls;
 
 pub use listener::{Accept, Accepted, ListenError, Listener};
