@@ -118,7 +118,7 @@ test-tsan-c:
 	$(TSAN_CARGO) build $(TSAN_CARGO_ARGS)
 	mkdir -p build/tsan
 	ln -srfn $(TARGET_DIR)/tsan/$(TSAN_HOST)/debug/libzmq.so build/tsan/libzmq.so.5
-	$(MAKE) -C c-tests $(TSAN_C:%=build/tsan/%) build/certificates/made BUILD=build/tsan \
+	$(MAKE) -C c-tests $(TSAN_C:%=build/tsan/%) build/tsan/certificates/made BUILD=build/tsan \
 		CFLAGS="-O1 -g -fsanitize=thread" LDFLAGS=-g LINK="../build/tsan/libzmq.so.5 \
 		-Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt"
 	cd c-tests && python3 run.py --build build/tsan --lib ours=../build/tsan \
