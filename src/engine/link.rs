@@ -68,6 +68,8 @@ pub enum Request {
     Promise,
     /// The kernel takes no more: write when it does.
     Blocked,
+    /// Nothing can be written any more; there may be something left to read.
+    WriteFailed(Error),
     /// The connection broke.
     Failed(Failure),
     /// The socket has closed its end of the pipe.
@@ -260,8 +262,9 @@ impl Link {
                 Progress::Detached => self.ownership.app_to_io(),
                 Progress::Failed(error) => {
                     self.blocked.store(true, Ordering::Release);
+                    // Told first: while the output is owned there is no other connection.
+                    self.request(Request::WriteFailed(error));
                     self.ownership.app_to_io();
-                    self.request(Request::Failed(Failure::connection(error)));
                 }
             }
             // Commands may have come in from a reading thread meanwhile.

@@ -263,7 +263,7 @@ impl Drop for Tx {
     }
 }
 
-#[cfg(all(test, not(loom), not(feature = "async-only")))]
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
 mod tests {
     //! Zero copy on the synchronous path: what the kernel is given is the pipe's memory and the
     //! messages' own, also after a write that was cut short.

@@ -393,6 +393,7 @@ impl Reactor {
         match request {
             Request::Promise => self.promise(id),
             Request::Blocked => self.watch_output(id),
+            Request::WriteFailed(error) => self.write_failed(id, error),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
             Request::PingTtl { deciseconds, traffic } => {
@@ -510,10 +511,7 @@ impl Reactor {
             }
             Some(Progress::Detached) => false,
             Some(Progress::Failed(error)) => {
-                self.handle.post(Command::Request(
-                    id,
-                    Request::Failed(crate::engine::Failure::connection(error)),
-                ));
+                self.handle.post(Command::Request(id, Request::WriteFailed(error)));
                 false
             }
         }

@@ -154,6 +154,8 @@ pub(super) struct Session {
     heartbeat_timer: Option<TimerId>,
     traffic_seen: u64,
     output_watched: bool,
+    /// Nothing can be written any more to the present connection.
+    output_failed: bool,
     /// It is among the reactor's promises.
     pub(super) promised: bool,
     /// The socket is done with it; it lives on until its messages are sent or the time is over.
@@ -192,6 +194,7 @@ impl Session {
             heartbeat_timer: None,
             traffic_seen: 0,
             output_watched: false,
+            output_failed: false,
             promised: false,
             closing: false,
             linger_timer: None,
@@ -290,6 +293,19 @@ pub fn limit(hwm: i32) -> u64 {
 }
 
 impl Reactor {
+    /// A write failed during traffic. What the peer had sent before is still to be read, and then
+    /// reading tells of the end. The connection ends here only if nobody reads any more, or reading
+    /// would not come upon this error.
+    pub(super) fn write_failed(&mut self, id: u64, error: Error) {
+        self.unwatch_output(id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.output_failed = true;
+        let ends_reading = matches!(error, Error::PIPE | Error::CONNRESET | Error::TIMEDOUT);
+        if session.closing || !ends_reading {
+            self.traffic_failed(id, Failure::connection(error));
+        }
+    }
+
     /// The connection failed during traffic.
     pub(super) fn traffic_failed(&mut self, id: u64, failure: Failure) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -362,6 +378,7 @@ impl Reactor {
         self.timers.cancel(session.timer.take());
         self.timers.cancel(session.heartbeat_timer.take());
         session.heartbeat = None;
+        session.output_failed = false;
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
         match state {
@@ -592,7 +609,9 @@ impl Reactor {
             let at: Instant = self.now + Duration::from_millis(linger);
             session.linger_timer = Some(self.timers.add(at, Timer::Linger(id)));
         }
-        if matches!(session.state, State::Traffic(_)) {
+        if session.output_failed {
+            self.traffic_failed(id, Failure::connection(Error::PIPE));
+        } else if matches!(session.state, State::Traffic(_)) {
             self.promise(id);
         }
     }
