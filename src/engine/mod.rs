@@ -14,7 +14,7 @@ mod encode;
 mod link;
 mod outbox;
 mod pace;
-#[cfg(all(test, not(loom), not(feature = "async-only")))]
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
 mod partial_writes;
 mod rx;
 mod rx_claim;
