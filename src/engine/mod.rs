@@ -15,6 +15,8 @@ mod encode;
 mod link;
 mod outbox;
 mod pace;
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
+mod partial_writes;
 mod rx;
 mod rx_claim;
 mod rx_set;

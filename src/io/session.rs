@@ -526,7 +526,7 @@ impl Reactor {
             }
             Timer::Heartbeat(id) => self.heartbeat_due(id),
             Timer::Linger(id) => self.end_session(id),
-            Timer::Accept(id) => self.accept(id),
+            Timer::Accept(id) => self.accept_again(id),
         }
     }
 

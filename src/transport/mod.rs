@@ -25,6 +25,8 @@ mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+#[cfg(test)]
+pub(crate) mod test_wire;
 pub mod tls;
 pub mod udp;
 

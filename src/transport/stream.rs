@@ -67,16 +67,42 @@ pub struct Stream {
     socket: Socket,
     kind: Kind,
     tls: Option<Box<Tls>>,
+    /// In the place of the socket.
+    #[cfg(test)]
+    wire: Option<super::test_wire::TestWire>,
 }
 
 impl Stream {
     /// Takes over `descriptor`, which has to be a non-blocking stream socket.
     pub fn new(descriptor: OwnedFd, kind: Kind) -> Stream {
-        Stream { socket: Socket::from(descriptor), kind, tls: None }
+        Stream::from_socket(Socket::from(descriptor), kind)
     }
 
     pub(super) fn from_socket(socket: Socket, kind: Kind) -> Stream {
-        Stream { socket, kind, tls: None }
+        Stream {
+            socket,
+            kind,
+            tls: None,
+            #[cfg(test)]
+            wire: None,
+        }
+    }
+
+    /// Has this wire take and give the bytes in place of the socket.
+    #[cfg(test)]
+    pub(super) fn over(mut self, wire: super::test_wire::TestWire) -> Stream {
+        self.wire = Some(wire);
+        self
+    }
+
+    /// What is beneath a TLS layer.
+    #[inline]
+    fn wire(&self) -> &dyn Wire {
+        #[cfg(test)]
+        if let Some(wire) = &self.wire {
+            return wire;
+        }
+        &self.socket
     }
 
     /// Puts TLS on a tcp stream; [`negotiate`](Stream::negotiate) is next.
@@ -95,7 +121,7 @@ impl Stream {
     pub fn negotiate(&self) -> Result<bool> {
         match &self.tls {
             None => Ok(true),
-            Some(tls) => tls.negotiate(&self.socket),
+            Some(tls) => tls.negotiate(self.wire()),
         }
     }
 
@@ -118,7 +144,7 @@ impl Stream {
     pub fn flush(&self) -> Result<bool> {
         match &self.tls {
             None => Ok(true),
-            Some(tls) => tls.flush(&self.socket),
+            Some(tls) => tls.flush(self.wire()),
         }
     }
 
@@ -139,8 +165,10 @@ impl Stream {
     #[inline]
     pub fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().write_some(buffers),
             None => self.socket.write_some(buffers),
-            Some(tls) => tls.write(&self.socket, buffers),
+            Some(tls) => tls.write(self.wire(), buffers),
         }
     }
 
@@ -148,8 +176,10 @@ impl Stream {
     #[inline]
     pub fn write_one(&self, bytes: &[u8]) -> Result<WriteOutcome> {
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().write_some(&[IoSlice::new(bytes)]),
             None => attempt_write(|| self.socket.send_with_flags(bytes, sys::SEND_FLAGS)),
-            Some(tls) => tls.write(&self.socket, &[IoSlice::new(bytes)]),
+            Some(tls) => tls.write(self.wire(), &[IoSlice::new(bytes)]),
         }
     }
 
@@ -165,7 +195,7 @@ impl Stream {
         }
         match &self.tls {
             None => attempt_read(|| self.socket.recv(buffer)),
-            Some(tls) => tls.read(&self.socket, buffer.len(), &mut fill(buffer.iter_mut())),
+            Some(tls) => tls.read(self.wire(), buffer.len(), &mut fill(buffer.iter_mut())),
         }
     }
 
@@ -181,7 +211,7 @@ impl Stream {
         }
         if let Some(tls) = &self.tls {
             let room = first.len() + second.len();
-            return tls.read(&self.socket, room, &mut fill(first.iter_mut().chain(second)));
+            return tls.read(self.wire(), room, &mut fill(first.iter_mut().chain(second)));
         }
         let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
         attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
@@ -197,7 +227,7 @@ impl Stream {
         let mut surplus = 0;
         if let Some(tls) = &self.tls {
             let room = body.remaining() + rest.len();
-            let outcome = tls.read(&self.socket, room, &mut |bytes| {
+            let outcome = tls.read(self.wire(), room, &mut |bytes| {
                 let (first, more) = bytes.split_at(bytes.len().min(body.remaining()));
                 body.push(first)?;
                 if let Some(place) = rest.get_mut(surplus..surplus + more.len()) {
@@ -224,10 +254,12 @@ impl Stream {
             return Ok(ReadOutcome::Read(0));
         }
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().read_some(buffer),
             None => Wire::read_some(&self.socket, buffer),
             Some(tls) => {
                 let mut filled = 0;
-                tls.read(&self.socket, buffer.len(), &mut |bytes| {
+                tls.read(self.wire(), buffer.len(), &mut |bytes| {
                     if let Some(place) = buffer.get_mut(filled..filled + bytes.len()) {
                         place.copy_from_slice(bytes);
                     }
@@ -336,7 +368,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(tls) = &self.tls {
-            tls.close(&self.socket);
+            tls.close(self.wire());
         }
     }
 }
