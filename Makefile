@@ -54,10 +54,10 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded. Each can be run alone.
+# through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
+# and, with the feature, GSSAPI with a key server. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench
+	test-gssapi test-bench
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -84,6 +84,10 @@ test-pyzmq: all
 
 test-preload: all
 	$(PYTHON) tests/preload.py --library build/lib
+
+# Builds the library with the feature into build/gssapi.
+test-gssapi:
+	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)" --target-dir $(TARGET_DIR)
 
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
@@ -132,5 +136,5 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-repeat \
-	test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
+	test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
