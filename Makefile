@@ -7,6 +7,8 @@
 # make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
 #                 (BENCH_ARGS="--only ipc", ...). bench/run_benchmarks.sh measures everything else
 # make peers      builds what is measured beside libzmq into build/peers
+# make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR=; make uninstall; make deb:
+#                 packaging/install.mk
 # make header     writes include/zmq.h anew
 # make clean      removes everything built
 
@@ -99,6 +101,8 @@ test-rust-repeat:
 
 test-c-repeat: all
 	$(MAKE) -C c-tests test LIBS="ours=../build/lib" ARGS="--repeat 20"
+
+include packaging/install.mk
 
 clean:
 	$(CARGO) clean
