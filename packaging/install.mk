@@ -42,9 +42,9 @@ install: $(if $(shell command -v $(CARGO)),all)
 	ln -sfn $(SO_NAME) '$(DESTDIR)$(LIBDIR)/libzmq.so'
 	sh packaging/static-library.sh $(TARGET_DIR)/release/libzmq '$(DESTDIR)$(LIBDIR)/libzmq.a'
 	$(INSTALL) -m 644 $(HEADERS:%=include/%) '$(DESTDIR)$(INCLUDEDIR)'
-	$(FILL_IN) packaging/libzmq.pc.in >'$(DESTDIR)$(PKGCONFIGDIR)/libzmq.pc'
-	for file in $(CMAKE_FILES); do \
-		$(FILL_IN) packaging/$$file.in >"$(DESTDIR)$(CMAKEDIR)/$$file" || exit 1; done
+	@$(FILL_IN) packaging/libzmq.pc.in >'$(DESTDIR)$(PKGCONFIGDIR)/libzmq.pc'
+	@for file in $(CMAKE_FILES); do \
+		@$(FILL_IN) packaging/$$file.in >"$(DESTDIR)$(CMAKEDIR)/$$file" || exit 1; done
 	sh packaging/man-pages.sh install '$(DESTDIR)$(MANDIR)' $(MAN_PAGES)
 
 uninstall:

@@ -20,7 +20,7 @@ library=$work/debian/ferrozmq-libzmq5 development=$work/debian/ferrozmq-libzmq-d
 "${MAKE:-make}" --no-print-directory install DESTDIR="$development" PREFIX=/usr LIBDIR="$libdir"
 mkdir -p "$library$libdir"
 mv "$development$libdir"/libzmq.so.* "$library$libdir"
-gzip -9n $(find "$development/usr/share/man" -type f ! -exec grep -q '^\.so ' {} \; -print)
+find "$development/usr/share/man" -type f ! -exec grep -q '^\.so ' {} \; -exec gzip -9n {} +
 for page in $(grep -rl '^\.so ' "$development/usr/share/man"); do
     ln -s "$(sed 's/^\.so man[0-9]\///' "$page").gz" "$page.gz"
     rm "$page"
@@ -48,7 +48,7 @@ for tree in "$library" "$development"; do
         # Who is linked to it needs libzmq5, whoever provides it.
         echo "libzmq 5 libzmq5 (>= $zmq_version)" >"$tree/DEBIAN/shlibs"
         echo "activate-noawait ldconfig" >"$tree/DEBIAN/triggers"
-        dpkg-shlibdeps --package="$package" -T"$substitutions" "$tree$libdir"/libzmq.so.5.*
+        dpkg-shlibdeps -T"$substitutions" "$tree$libdir"/libzmq.so.5.*
     fi
     (cd "$tree" && find usr -type f -exec md5sum {} + | sort -k 2 >DEBIAN/md5sums)
     find "$tree" -type d -exec chmod 755 {} +
