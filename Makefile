@@ -55,9 +55,10 @@ header:
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded. Each can be run alone.
+# preloaded; what is installed and packaged, the manual pages, pyzmq's own tests, programs and
+# bindings made for libzmq. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench
+	test-bench test-install test-man
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -91,6 +92,23 @@ test-preload: all
 test-bench:
 	$(PYTHON) bench/test_bench.py
 
+# What `make install` puts into a directory, and the examples built with it.
+test-install: all
+	MAKE="$(MAKE)" $(PYTHON) tests/install.py
+
+test-deb: all
+	MAKE="$(MAKE)" $(PYTHON) tests/deb.py
+
+test-man:
+	$(PYTHON) tests/man.py
+
+# pyzmq's own tests; these two get pyzmq from PyPI.
+test-pyzmq-suite: all
+	MAKE="$(MAKE)" $(PYTHON) tests/python/pyzmq_suite.py $(PYZMQ_ARGS)
+
+test-programs: all
+	MAKE="$(MAKE)" $(PYTHON) tests/programs.py --library build/lib
+
 # The concurrency tests and the C harness 20 times in a row beside a busy second core.
 test-repeat:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py --load test-rust-repeat test-c-repeat
@@ -111,5 +129,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-repeat \
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-install \
+	test-deb test-man test-pyzmq-suite test-programs test-repeat \
 	test-rust-repeat test-c-repeat clean

@@ -25,10 +25,15 @@ MAN_PAGES := $(wildcard man/*.3 man/*.7)
 HEADERS := zmq.h zmq_utils.h
 CMAKE_FILES := ZeroMQConfig.cmake ZeroMQConfigVersion.cmake
 
+# What a static link needs: threads and such, and the libraries that the shared one is linked to.
+PRIVATE_LIBS = pthread dl m $(shell readelf -d $(TARGET_DIR)/release/libzmq.so | \
+	sed -n 's/.*(NEEDED).*\[lib\([a-z0-9_+-]*\)\.so.*/\1/p' | grep -vxE 'c|gcc_s|m|dl|pthread|rt')
+
 below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$1)
 FILL_IN = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|g' \
 	-e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|g' -e 's|@VERSION@|$(ZMQ_VERSION)|g' \
 	-e 's|@SO_NAME@|$(SO_NAME)|g' -e 's|@SO_FILE@|$(SO_FILE)|g' \
+	-e 's|@PRIVATE_LIBS@|$(PRIVATE_LIBS:%=-l%)|g' \
 	-e "s|@CMAKE_TO_LIBDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(LIBDIR)')|g" \
 	-e "s|@CMAKE_TO_INCLUDEDIR@|$$(realpath -ms --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)')|g"
 
@@ -44,7 +49,7 @@ install: $(if $(shell command -v $(CARGO)),all)
 	$(INSTALL) -m 644 $(HEADERS:%=include/%) '$(DESTDIR)$(INCLUDEDIR)'
 	@$(FILL_IN) packaging/libzmq.pc.in >'$(DESTDIR)$(PKGCONFIGDIR)/libzmq.pc'
 	@for file in $(CMAKE_FILES); do \
-		@$(FILL_IN) packaging/$$file.in >"$(DESTDIR)$(CMAKEDIR)/$$file" || exit 1; done
+		$(FILL_IN) packaging/$$file.in >"$(DESTDIR)$(CMAKEDIR)/$$file" || exit 1; done
 	sh packaging/man-pages.sh install '$(DESTDIR)$(MANDIR)' $(MAN_PAGES)
 
 uninstall:
@@ -56,6 +61,6 @@ uninstall:
 	sh packaging/man-pages.sh uninstall '$(DESTDIR)$(MANDIR)' $(MAN_PAGES)
 
 deb: all
-	MAKE="$(MAKE)" CARGO="$(CARGO)" sh packaging/debian/build.sh build/deb
+	MAKE="$(MAKE)" sh packaging/debian/build.sh build/deb
 
 .PHONY: install uninstall deb

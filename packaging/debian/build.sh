@@ -17,7 +17,8 @@ libdir=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 export SOURCE_DATE_EPOCH
 
 library=$work/debian/ferrozmq-libzmq5 development=$work/debian/ferrozmq-libzmq-dev
-"${MAKE:-make}" --no-print-directory install DESTDIR="$development" PREFIX=/usr LIBDIR="$libdir"
+# What is built already: the environment of this script must not have Cargo build it anew.
+"${MAKE:-make}" --no-print-directory install CARGO= DESTDIR="$development" PREFIX=/usr LIBDIR="$libdir"
 mkdir -p "$library$libdir"
 mv "$development$libdir"/libzmq.so.* "$library$libdir"
 find "$development/usr/share/man" -type f ! -exec grep -q '^\.so ' {} \; -exec gzip -9n {} +
