@@ -11,12 +11,13 @@ function fail(string $what): never
     exit(1);
 }
 
-function socket(ZMQContext $context, int $type): ZMQSocket
+// Who connects has nothing left to send in the end but subscriptions, for who is gone by then.
+function socket(ZMQContext $context, int $type, int $linger): ZMQSocket
 {
     $socket = new ZMQSocket($context, $type);
-    foreach ([ZMQ::SOCKOPT_RCVTIMEO, ZMQ::SOCKOPT_SNDTIMEO, ZMQ::SOCKOPT_LINGER] as $option) {
-        $socket->setSockOpt($option, 20000);
-    }
+    $socket->setSockOpt(ZMQ::SOCKOPT_RCVTIMEO, 20000);
+    $socket->setSockOpt(ZMQ::SOCKOPT_SNDTIMEO, 20000);
+    $socket->setSockOpt(ZMQ::SOCKOPT_LINGER, $linger);
     return $socket;
 }
 
@@ -28,9 +29,9 @@ function receive(ZMQSocket $socket): array
 
 function bind(ZMQContext $context, string $requests, string $news): void
 {
-    $server = socket($context, ZMQ::SOCKET_REP);
+    $server = socket($context, ZMQ::SOCKET_REP, 20000);
     $server->bind($requests);
-    $publisher = socket($context, ZMQ::SOCKET_XPUB);
+    $publisher = socket($context, ZMQ::SOCKET_XPUB, 20000);
     $publisher->bind($news);
     do {
         $request = receive($server);
@@ -53,7 +54,7 @@ function bind(ZMQContext $context, string $requests, string $news): void
 
 function connect(ZMQContext $context, string $requests, string $news): void
 {
-    $client = socket($context, ZMQ::SOCKET_REQ);
+    $client = socket($context, ZMQ::SOCKET_REQ, 0);
     $client->connect($requests);
     foreach (SIZES as $size) {
         $client->sendMulti(['echo', str_repeat('x', $size), '']);
@@ -63,7 +64,7 @@ function connect(ZMQContext $context, string $requests, string $news): void
     }
     $client->sendMulti(['stop']);
     receive($client);
-    $subscriber = socket($context, ZMQ::SOCKET_SUB);
+    $subscriber = socket($context, ZMQ::SOCKET_SUB, 0);
     $subscriber->setSockOpt(ZMQ::SOCKOPT_SUBSCRIBE, 'news');
     $subscriber->connect($news);
     for ($i = 0; $i < NEWS; $i++) {

@@ -11,18 +11,20 @@ my $news_count = 10;
 
 sub same { join("\0", scalar(@{$_[0]}), @{$_[0]}) eq join("\0", scalar(@{$_[1]}), @{$_[1]}) }
 
+# Who connects has nothing left to send in the end but subscriptions, for who is gone by then.
 sub open_socket {
-    my ($context, $type) = @_;
+    my ($context, $type, $linger) = @_;
     my $socket = $context->socket($type);
-    $socket->set($_, 'int', 20_000) for ZMQ_RCVTIMEO, ZMQ_SNDTIMEO, ZMQ_LINGER;
+    $socket->set($_, 'int', 20_000) for ZMQ_RCVTIMEO, ZMQ_SNDTIMEO;
+    $socket->set(ZMQ_LINGER, 'int', $linger);
     return $socket;
 }
 
 sub run_bind {
     my ($context, $requests, $news) = @_;
-    my $server = open_socket($context, ZMQ_REP);
+    my $server = open_socket($context, ZMQ_REP, 20_000);
     $server->bind($requests);
-    my $publisher = open_socket($context, ZMQ_XPUB);
+    my $publisher = open_socket($context, ZMQ_XPUB, 20_000);
     $publisher->bind($news);
     my @request;
     do {
@@ -48,7 +50,7 @@ sub run_bind {
 
 sub run_connect {
     my ($context, $requests, $news) = @_;
-    my $client = open_socket($context, ZMQ_REQ);
+    my $client = open_socket($context, ZMQ_REQ, 0);
     $client->connect($requests);
     for my $size (@sizes) {
         my $parts = ['echo', 'x' x $size, ''];
@@ -57,7 +59,7 @@ sub run_connect {
     }
     $client->send_multipart(['stop']);
     $client->recv_multipart();
-    my $subscriber = open_socket($context, ZMQ_SUB);
+    my $subscriber = open_socket($context, ZMQ_SUB, 0);
     $subscriber->subscribe('news');
     $subscriber->connect($news);
     for my $i (0 .. $news_count - 1) {

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """Starts a Jupyter kernel, has it compute, interrupts it, ends it; tests/programs.py runs this.
 
-  jupyter.py tcp|ipc
+  jupyter.py tcp|ipc|curve
 
-Client and kernel are two processes that share five connections: DEALER and ROUTER for requests and
+curve is tcp with keys that the client's side makes and gives the kernel. Client and kernel are two processes that share five connections: DEALER and ROUTER for requests and
 for control, PUB and SUB for what the kernel prints, REQ and REP for its heartbeat, ROUTER and DEALER
 for what it asks. Prints the library that each has.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import zmq
 from jupyter_client.manager import KernelManager
 
 SECONDS = 60
@@ -38,6 +39,14 @@ def published(client, request, *kinds):
             return found
 
 
+def reply(client, request):
+    """What the kernel answered to a request."""
+    while True:
+        message = client.get_shell_msg(timeout=SECONDS)
+        if message["parent_header"].get("msg_id") == request:
+            return message["content"]
+
+
 def check(title, good, *details):
     if not good:
         raise AssertionError(f"{title}: {details}")
@@ -51,23 +60,21 @@ def session(manager, client):
     printed, result = published(client, request, "stream", "execute_result")
     check("output", printed == {"name": "stdout", "text": "hello\n"}, printed)
     check("result", result["data"]["text/plain"] == "42", result)
-    reply = client.get_shell_msg(timeout=SECONDS)
-    check("reply", reply["content"]["status"] == "ok", reply)
+    answer = reply(client, request)
+    check("reply", answer["status"] == "ok", answer)
 
     request = client.execute("print('x' * 1_000_000)")
     text = "".join(content["text"] for content in published(client, request, "stream"))
     check("a megabyte of output", text == "x" * 1_000_000 + "\n", len(text))
-    client.get_shell_msg(timeout=SECONDS)
 
-    client.execute("name = input('who? ')", allow_stdin=True)
+    request = client.execute("name = input('who? ')", allow_stdin=True)
     asked = client.get_stdin_msg(timeout=SECONDS)
     check("the kernel asks", asked["content"]["prompt"] == "who? ", asked)
     client.input("nobody")
-    client.get_shell_msg(timeout=SECONDS)
+    reply(client, request)
     request = client.execute("name")
     (result,) = published(client, request, "execute_result")
     check("it has the answer", result["data"]["text/plain"] == "'nobody'", result)
-    client.get_shell_msg(timeout=SECONDS)
 
     request = client.execute("import time\nprint('sleeping')\ntime.sleep(600)")
     while True:
@@ -76,8 +83,8 @@ def session(manager, client):
             break
     check("heartbeat", client.is_alive() and client.hb_channel.is_beating())
     manager.interrupt_kernel()
-    reply = client.get_shell_msg(timeout=SECONDS)["content"]
-    check("interrupt", reply.get("ename") == "KeyboardInterrupt", reply)
+    answer = reply(client, request)
+    check("interrupt", answer.get("ename") == "KeyboardInterrupt", answer)
 
     request = client.execute("6 * 9")
     (result,) = published(client, request, "execute_result")
@@ -90,15 +97,19 @@ def session(manager, client):
 
 
 def main():
-    (transport,) = sys.argv[1:]
+    (how,) = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
-        manager = KernelManager(kernel_name="python3", transport=transport)
-        if transport == "ipc":
+        manager = KernelManager(kernel_name="python3", transport="ipc" if how == "ipc" else "tcp")
+        if how == "ipc":
             manager.ip = f"{directory}/kernel"
+        if how == "curve":
+            manager.transport_encryption = "required"
         manager.start_kernel()
         client = manager.client()
         client.start_channels()
+        mechanism = client.shell_channel.socket.mechanism
         try:
+            check("mechanism", mechanism == (zmq.CURVE if how == "curve" else zmq.NULL), mechanism)
             session(manager, client)
             print("client:", library("self"))
             print("kernel:", library(manager.provisioner.pid))
