@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 //! The I/O thread's loop.
 
+use super::datagram::DatagramSpec;
 use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
@@ -57,6 +58,7 @@ pub(super) fn token(id: u64, source: Source) -> Token {
 pub enum Command {
     Listen(Box<ListenSpec>),
     Connect(Box<ConnectSpec>),
+    Datagrams(Box<DatagramSpec>),
     /// Something about a link, by the number of its session.
     Request(u64, Request),
     /// Close a listener and its connections, or a connecting session.
@@ -363,6 +365,7 @@ impl Reactor {
             match command {
                 Command::Listen(spec) => self.listen(*spec),
                 Command::Connect(spec) => self.connect(*spec),
+                Command::Datagrams(spec) => self.begin_datagrams(*spec),
                 Command::Request(id, request) => self.handle_request(id, request),
                 Command::CloseEndpoint { endpoint, linger } => {
                     self.close_endpoint(endpoint, linger);
