@@ -26,6 +26,8 @@ mod stream;
 mod sys;
 pub mod tcp;
 #[cfg(test)]
+// The tests that use it are left out there.
+#[cfg_attr(any(feature = "loom", feature = "async-only"), allow(dead_code))]
 pub(crate) mod test_wire;
 pub mod tls;
 pub mod udp;
