@@ -113,6 +113,8 @@ pub struct Link {
     ownership: TxOwnership,
     /// Writing makes no sense now: no connection, or a full kernel buffer.
     blocked: AtomicBool,
+    /// Each message is a write of its own, whoever makes it.
+    datagrams: AtomicBool,
     tx: Mutex<Tx>,
     committed: Committed,
     /// Rope bytes and bodies written so far, to be compared with what was appended.
@@ -151,6 +153,7 @@ impl Link {
         Link {
             ownership: TxOwnership::new(),
             blocked: AtomicBool::new(true),
+            datagrams: AtomicBool::new(false),
             tx: Mutex::new(Tx::new(Sender::new(outbound), outbound_latest)),
             committed,
             sent: AtomicU64::new(0),
@@ -228,7 +231,8 @@ impl Link {
     }
 
     fn write_direct(&self, writer: &mut Writer) {
-        if pace::is_stream() {
+        let datagrams = self.datagrams.load(Ordering::Relaxed);
+        if !datagrams && pace::is_stream() {
             self.promise();
             return;
         }
@@ -236,7 +240,9 @@ impl Link {
             return;
         }
         self.write_owned(Some(writer));
-        pace::written();
+        if !datagrams {
+            pace::written();
+        }
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
@@ -343,6 +349,7 @@ impl Link {
             self.owner.readable(self.pipe());
         }
         self.take_output();
+        self.datagrams.store(traffic.encoder.outbound().is_some(), Ordering::Relaxed);
         {
             let mut tx = self.tx.lock();
             tx.attach(traffic.stream, traffic.encoder, traffic.unsent);

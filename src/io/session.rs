@@ -15,8 +15,9 @@ use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
+use crate::transport::socks::Socks;
 use crate::transport::tls::ClientTls;
-use crate::transport::{Listener, SocketSettings, Stream, host};
+use crate::transport::{Listener, SocketSettings, Stream, host, plain};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
@@ -46,6 +47,8 @@ pub enum ConnectTo {
     Ipc(IpcAddress),
     Ws(WsConnect),
     Wss(WsConnect, ClientTls),
+    /// vsock or tipc.
+    Plain(plain::Address),
 }
 
 impl ConnectTo {
@@ -56,6 +59,8 @@ impl ConnectTo {
             ConnectTo::Ipc(_) => Transport::Ipc,
             ConnectTo::Ws(_) => Transport::Ws,
             ConnectTo::Wss(..) => Transport::Wss,
+            ConnectTo::Plain(plain::Address::Vsock(_)) => Transport::Vsock,
+            ConnectTo::Plain(plain::Address::Tipc(_)) => Transport::Tipc,
         }
     }
 
@@ -68,7 +73,7 @@ impl ConnectTo {
             ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => {
                 Some((&address.host, address.port))
             }
-            ConnectTo::Ipc(_) => None,
+            ConnectTo::Ipc(_) | ConnectTo::Plain(_) => None,
         }
     }
 
@@ -76,7 +81,7 @@ impl ConnectTo {
     pub(super) fn source(&self) -> Option<&TcpSource> {
         match self {
             ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => address.source.as_ref(),
-            ConnectTo::Ipc(_) | ConnectTo::Ws(_) | ConnectTo::Wss(..) => None,
+            _ => None,
         }
     }
 
@@ -117,6 +122,8 @@ pub(super) enum Origin {
     Connected(Box<ConnectTo>),
     /// By the listener of this endpoint.
     Accepted(u64),
+    /// There is none: datagrams.
+    Datagrams,
 }
 
 pub(super) enum State {
@@ -124,6 +131,8 @@ pub(super) enum State {
     Idle,
     Resolving,
     Connecting(Stream),
+    /// Talking to the proxy that is to connect.
+    Proxying(Box<(Stream, Socks)>),
     /// Making the stream ready for its first byte, see [`Stream::negotiate`].
     Negotiating(Stream),
     Handshaking(Box<Handshaking>),
@@ -141,6 +150,8 @@ pub(super) struct Session {
     pub(super) link: Option<Arc<Link>>,
     pub(super) state: State,
     pub(super) endpoint: Vec<u8>,
+    /// Where and how the proxy is reached, if there is one (ZMQ_SOCKS_PROXY).
+    pub(super) proxy: Option<Box<TcpConnect>>,
     /// Both ends of the present connection, for the monitor.
     pub(super) local: Vec<u8>,
     pub(super) remote: Vec<u8>,
@@ -183,6 +194,7 @@ impl Session {
             _lease: lease,
             link: None,
             state: State::Idle,
+            proxy: None,
             local: Vec::new(),
             remote: endpoint.clone(),
             endpoint,
@@ -241,6 +253,9 @@ impl Session {
     }
 
     pub(super) fn event(&self, event: i32, value: u64) {
+        if matches!(self.origin, Origin::Datagrams) {
+            return;
+        }
         self.port.event(Event {
             event: event as u64,
             values: vec![value],
@@ -266,6 +281,8 @@ pub fn network_pipe(
         max_msg_size: options.maxmsgsize,
         subscriptions: matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB),
         replies_only: options.socket_type == ZMQ_REQ,
+        groups: options.socket_type == ZMQ_RADIO,
+        grouped_only: options.socket_type == ZMQ_DISH,
     };
     let (sends, receives) = supports_conflate(options.socket_type);
     let latest_out = (options.conflate && sends).then(Latest::default);
@@ -310,6 +327,10 @@ impl Reactor {
     pub(super) fn traffic_failed(&mut self, id: u64, failure: Failure) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if !matches!(session.state, State::Traffic(_)) {
+            return;
+        }
+        if matches!(session.origin, Origin::Datagrams) {
+            self.end_session(id);
             return;
         }
         session.handshake_event(failure.event);
@@ -395,6 +416,7 @@ impl Reactor {
             State::Connecting(stream) | State::Negotiating(stream) => {
                 self.deregister(stream.fd());
             }
+            State::Proxying(proxying) => self.deregister(proxying.0.fd()),
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
             State::Traffic(stream) => {
                 if watched {
@@ -504,7 +526,7 @@ impl Reactor {
             }
             Timer::Heartbeat(id) => self.heartbeat_due(id),
             Timer::Linger(id) => self.end_session(id),
-            Timer::Accept(id) => self.accept(id),
+            Timer::Accept(id) => self.accept_again(id),
         }
     }
 

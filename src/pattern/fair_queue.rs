@@ -190,9 +190,14 @@ impl FairQueue {
         self.inside || !self.rest.is_empty()
     }
 
-    /// Drops the message at the head of the pipe that [`ready`](FairQueue::ready) returned.
+    /// Drops the message at the head of the pipe that [`ready`](FairQueue::ready) returned, or the
+    /// rest of the one of which [`receive`](FairQueue::receive) returned a part.
     #[cold]
     pub fn skip_message(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if !self.rest.is_empty() {
+            self.rest.clear();
+            return;
+        }
         if let Some(pipe) = pipes.get_mut(id) {
             pipe.skip_message();
         }

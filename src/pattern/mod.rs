@@ -18,6 +18,8 @@
 mod channel;
 mod client;
 mod dealer;
+mod dgram;
+mod dish;
 mod fair_queue;
 mod fan_out;
 mod gather;
@@ -28,6 +30,7 @@ mod pipe_list;
 mod publisher;
 mod pull;
 mod push;
+mod radio;
 mod rep;
 mod req;
 mod router;
@@ -52,6 +55,10 @@ use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
 const SUBSCRIBE: &[u8] = b"\x09SUBSCRIBE";
 /// The body of the command that cancels a subscription, without its topic.
 const CANCEL: &[u8] = b"\x06CANCEL";
+/// The body of the command that joins a group, without its name (RFC 48).
+const JOIN: &[u8] = b"\x04JOIN";
+/// The body of the command that leaves a group, without its name.
+const LEAVE: &[u8] = b"\x05LEAVE";
 
 /// The pipe went away between the parts of the message: this part and the rest go nowhere. A
 /// blocking send takes this for success, one that must not block answers EAGAIN.
@@ -140,6 +147,18 @@ pub trait Pattern: Send {
         false
     }
 
+    /// Joins a group (DISH). EINVAL: it was joined already, or its name is too long.
+    fn join(&mut self, pipes: &mut Pipes, group: &[u8]) -> Result<()> {
+        let _ = (pipes, group);
+        Err(Error::NOTSUP)
+    }
+
+    /// Leaves a group (DISH). EINVAL: it was not joined.
+    fn leave(&mut self, pipes: &mut Pipes, group: &[u8]) -> Result<()> {
+        let _ = (pipes, group);
+        Err(Error::NOTSUP)
+    }
+
     /// Sets an option that belongs to the socket type. EINVAL: not one of its options, or a bad
     /// value; the socket then tries the general options.
     fn set_option(&mut self, pipes: &mut Pipes, option: i32, value: &[u8]) -> Result<()> {
@@ -175,6 +194,9 @@ pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
         ZMQ_SCATTER => Box::new(scatter::Scatter::default()),
         ZMQ_PEER => Box::new(peer::Peer::default()),
         ZMQ_CHANNEL => Box::new(channel::Channel::default()),
+        ZMQ_RADIO => Box::new(radio::Radio::default()),
+        ZMQ_DISH => Box::new(dish::Dish::default()),
+        ZMQ_DGRAM => Box::new(dgram::Dgram::default()),
         _ => return None,
     })
 }
@@ -256,17 +278,18 @@ mod tests {
     fn a_direction_that_does_not_exist() {
         let mut pipes = Pipes::default();
         let mut buffer = [0; 8];
-        for socket_type in [ZMQ_PUSH, ZMQ_PUB] {
+        for socket_type in [ZMQ_PUSH, ZMQ_PUB, ZMQ_RADIO] {
             let mut sink = Sink::Buffer { buffer: &mut buffer, length: 0, more: false };
             let mut pattern = new(socket_type).unwrap();
             assert_eq!(pattern.receive(&mut pipes, &mut sink), Err(Error::NOTSUP));
             assert!(!pattern.can_receive(&mut pipes));
         }
-        for socket_type in [ZMQ_PULL, ZMQ_SUB] {
+        for socket_type in [ZMQ_PULL, ZMQ_SUB, ZMQ_DISH] {
             let mut pattern = new(socket_type).unwrap();
             let sent = pattern.send(&mut pipes, &mut Body::Bytes(b"x"), false);
             assert_eq!(sent, Err(Error::NOTSUP));
-            assert!(!pattern.can_send(&mut pipes));
+            // As in libzmq, a DISH says it can.
+            assert_eq!(pattern.can_send(&mut pipes), socket_type == ZMQ_DISH);
         }
     }
 
@@ -275,13 +298,13 @@ mod tests {
         for socket_type in -1..30 {
             let mut pipes = Pipes::default();
             let pattern = new(socket_type);
-            let exists = (ZMQ_PAIR..=ZMQ_CHANNEL).contains(&socket_type);
-            let missing = [ZMQ_RADIO, ZMQ_DISH, ZMQ_DGRAM].contains(&socket_type);
-            assert_eq!(pattern.is_some(), exists && !missing);
+            assert_eq!(pattern.is_some(), (ZMQ_PAIR..=ZMQ_CHANNEL).contains(&socket_type));
             let Some(mut pattern) = pattern else { continue };
             assert!(!pattern.can_receive(&mut pipes));
-            let always =
-                [ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM, ZMQ_SERVER, ZMQ_PEER];
+            let always = [
+                ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM, ZMQ_SERVER, ZMQ_PEER,
+                ZMQ_RADIO, ZMQ_DISH,
+            ];
             assert_eq!(pattern.can_send(&mut pipes), always.contains(&socket_type));
             assert!(!pattern.knows_routing_id(b"x"));
             let state = pattern.peer_state(&mut pipes, b"x");
@@ -290,6 +313,10 @@ mod tests {
             let numbers = [ZMQ_SERVER, ZMQ_PEER].contains(&socket_type);
             assert_eq!(pattern.pipe_of(1).map(drop), unknown(numbers).map(drop));
             assert_eq!(pattern.set_option(&mut pipes, ZMQ_LINGER, &[0; 4]), Err(Error::INVAL));
+            if socket_type != ZMQ_DISH {
+                assert_eq!(pattern.join(&mut pipes, b"group"), Err(Error::NOTSUP));
+                assert_eq!(pattern.leave(&mut pipes, b"group"), Err(Error::NOTSUP));
+            }
         }
     }
 }

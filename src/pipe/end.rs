@@ -70,6 +70,14 @@ impl Body<'_> {
         }
     }
 
+    /// The group a RADIO message is for; bytes have none.
+    pub fn group(&self) -> &[u8] {
+        match self {
+            Body::Bytes(_) => &[],
+            Body::Message(message) => message.group(),
+        }
+    }
+
     /// The body as a message that can be shared with several pipes. ENOMEM.
     pub fn share(&mut self) -> Result<Msg> {
         match self {
@@ -135,6 +143,21 @@ impl Sink<'_> {
     pub fn set_routing_id(&mut self, routing_id: u32) {
         if let Sink::Message(message) = self {
             message.set_routing_id(routing_id);
+        }
+    }
+
+    /// Makes the part stored the whole message, of this group; a buffer has no place for that.
+    /// ENOMEM.
+    pub fn set_group(&mut self, group: &[u8]) -> Result<()> {
+        match self {
+            Sink::Message(message) => {
+                message.set_more(false);
+                message.set_group(group)
+            }
+            Sink::Buffer { more, .. } => {
+                *more = false;
+                Ok(())
+            }
         }
     }
 

@@ -247,16 +247,14 @@ pub fn peer_state(handle: Handle, routing_id: &[u8]) -> Result<i32> {
     with(handle, |open| open.pattern.peer_state(&mut open.pipes, routing_id))
 }
 
-/// zmq_join(3): DISH only, which this build does not have yet.
-pub fn join(handle: Handle, _group: &CStr) -> Result<()> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_join(3)
+pub fn join(handle: Handle, group: &CStr) -> Result<()> {
+    with(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
 }
 
-/// zmq_leave(3): as [`join`].
-pub fn leave(handle: Handle, _group: &CStr) -> Result<()> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_leave(3)
+pub fn leave(handle: Handle, group: &CStr) -> Result<()> {
+    with(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_connect_peer(3): the routing id of the new peer. ENOTSUP: not a PEER. EFAULT: with

@@ -159,7 +159,17 @@ impl Open {
     }
 
     /// Adds a pipe to the socket.
-    pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
+    pub(super) fn attach(&mut self, pipe: Pipe, behind: Behind) -> PipeId {
+        self.attach_as(pipe, behind, false)
+    }
+
+    /// Adds a pipe; with `subscribe_to_all` to a peer that cannot say what it wants.
+    pub(super) fn attach_as(
+        &mut self,
+        mut pipe: Pipe,
+        behind: Behind,
+        subscribe_to_all: bool,
+    ) -> PipeId {
         let (send, receive) = match &behind {
             Behind::Network(..) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
             Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
@@ -171,7 +181,7 @@ impl Open {
             Behind::Inproc(end) => end.own.set_pipe(id),
         }
         self.behind.insert(id, behind);
-        self.pattern.attach(&mut self.pipes, id, false);
+        self.pattern.attach(&mut self.pipes, id, subscribe_to_all);
         self.sweep();
         id
     }
@@ -247,7 +257,8 @@ impl Open {
 
     /// The peer of a pipe is gone. What it sent can still be read.
     pub(super) fn peer_ended(&mut self, id: PipeId) {
-        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH | ZMQ_SCATTER);
+        let receives =
+            !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH | ZMQ_SCATTER | ZMQ_RADIO);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
         if receives && !pipe.given_up && pipe.check_read() == Readiness::Ready {

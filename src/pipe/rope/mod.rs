@@ -25,7 +25,7 @@ mod reader;
 mod sender;
 
 pub use reader::{Frame, Reader};
-pub use sender::Sender;
+pub use sender::{LARGEST_PIECE, Sender};
 
 use super::chunk::{Chunk, ChunkPtr};
 use super::sync::{
