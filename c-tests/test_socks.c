@@ -409,8 +409,6 @@ static char *read_file(const char *name) {
     return text;
 }
 
-enum { WSS_KEY_PEM = 103, WSS_CERT_PEM, WSS_TRUST_PEM };
-
 TEST_EACH_OURS_ONLY(tls, "tcp alone goes by way of a proxy", "tls", "wss") {
     char proxy[64];
     int listener = RAW_LISTEN(proxy);

@@ -99,6 +99,8 @@ pub struct Traffic {
     pub encoder: Encoder,
     pub decoder: Decoder,
     pub metadata: Option<Arc<Metadata>>,
+    /// Flags and bodies of frames that the socket gets ahead of what the peer sends.
+    pub notices: Vec<(u8, Vec<u8>)>,
     /// Bytes that arrived with the end of the handshake.
     pub leftover: Vec<u8>,
     /// The end of the handshake that could not be sent yet.
@@ -334,10 +336,17 @@ impl Link {
     /// Starts traffic on a new connection. What was queued meanwhile is to be written by
     /// [`io_write`](Link::io_write).
     pub fn attach(&self, traffic: Traffic) -> Result<()> {
+        let mut woken = false;
         {
             let mut rx = self.rx.lock();
             rx.attach(traffic.stream.clone(), traffic.decoder, traffic.metadata);
+            for (flags, body) in &traffic.notices {
+                woken |= rx.inject(*flags, body);
+            }
             rx.preload(&traffic.leftover)?;
+        }
+        if woken {
+            self.owner.readable(self.pipe());
         }
         self.take_output();
         self.datagrams.store(traffic.encoder.outbound().is_some(), Ordering::Relaxed);
@@ -371,7 +380,8 @@ impl Link {
         self.rx.lock().detach();
     }
 
-    /// Gives the socket a frame that did not come over the wire.
+    /// Gives the socket a frame that did not come over the wire. Not while there is a connection:
+    /// what was read of a frame that is not whole yet would be lost.
     pub fn inject(&self, flags: u8, body: &[u8]) {
         if self.rx.lock().inject(flags, body) {
             self.owner.readable(self.pipe());

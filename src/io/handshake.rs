@@ -229,6 +229,19 @@ impl Reactor {
             ),
             None => (Vec::new(), false, Vec::new()),
         };
+        let mut notices = Vec::new();
+        let notify = match version {
+            None => options.raw_notify,
+            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
+        };
+        if notify {
+            notices.push((0, Vec::new()));
+        }
+        if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
+            let mut subscription = Vec::new();
+            Command::Subscribe(b"").encode_body(&mut subscription);
+            notices.push((crate::pipe::COMMAND, subscription));
+        }
         // REQ greets its peers in the same process only: no reply may come first.
         let hello = options.hello_to_send().filter(|_| options.socket_type != ZMQ_REQ);
         let traffic = Traffic {
@@ -236,6 +249,7 @@ impl Reactor {
             encoder,
             decoder,
             metadata,
+            notices,
             leftover,
             unsent,
             hello: hello.map(<[u8]>::to_vec),
@@ -243,18 +257,6 @@ impl Reactor {
         if link.attach(traffic).is_err() {
             self.end_session(id);
             return;
-        }
-        let notify = match version {
-            None => options.raw_notify,
-            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
-        };
-        if notify {
-            link.inject(0, b"");
-        }
-        if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
-            let mut subscription = Vec::new();
-            Command::Subscribe(b"").encode_body(&mut subscription);
-            link.inject(crate::pipe::COMMAND, &subscription);
         }
         // Before the socket hears of the connection: whoever is woken by that looks here, too.
         if let Some(set) = port.read_set(&self.handle)
