@@ -165,10 +165,13 @@ impl Rx {
             if !complete && length < REFERENCE_THRESHOLD {
                 return Ok(true);
             }
-            if (!complete || !sealed) && flags & COMMAND == 0 && !self.has_room() {
+            let unwanted = complete && flags & COMMAND != 0 && !self.is_wanted(&head, length)?;
+            if (!complete || !sealed) && !unwanted && !self.has_room() {
                 return Ok(false);
             }
-            if !complete {
+            if unwanted {
+                self.inbox.consume(head.header_len + length);
+            } else if !complete {
                 self.begin_incoming(flags, &head, length)?;
             } else if sealed {
                 self.open_message(&head, length)?;
@@ -188,21 +191,22 @@ impl Rx {
             self.check_reply(flags, length)?;
         }
         let end = head.header_len + length;
-        let wanted = flags & COMMAND == 0 || {
-            let body = &mut self.inbox.bytes_mut()[head.header_len..end];
-            let mut start = [0; 16];
-            let start = &mut start[..body.len().min(16)];
-            unmask_into(head.mask, &body[..start.len()], start);
-            self.is_for_socket(start)
-        };
-        if wanted {
-            let body = &self.inbox.bytes()[head.header_len..end];
-            self.writer
-                .append_with(flags, length, |room| unmask_into(head.mask, body, room))
-                .map_err(Failure::connection)?;
-        }
+        let body = &self.inbox.bytes()[head.header_len..end];
+        self.writer
+            .append_with(flags, length, |room| unmask_into(head.mask, body, room))
+            .map_err(Failure::connection)?;
         self.inbox.consume(end);
         Ok(())
+    }
+
+    /// Whether a command that has come whole is for the socket. Of the commands only subscriptions
+    /// have a meaning here: heartbeats are WebSocket's own.
+    fn is_wanted(&self, head: &Head, length: usize) -> std::result::Result<bool, Failure> {
+        let body = &self.inbox.bytes()[head.header_len..head.header_len + length];
+        let mut start = [0; 16];
+        let start = &mut start[..length.min(16)];
+        unmask_into(head.mask, &body[..start.len()], start);
+        self.is_for_socket(Command::parse(start), length)
     }
 
     /// Takes a sealed message into the pipe's memory and opens it there.
@@ -220,12 +224,9 @@ impl Rx {
     /// False: no room.
     fn accept_opened(&mut self, front: Front) -> std::result::Result<bool, Failure> {
         let Front { flags, offset, length } = front;
-        if flags & COMMAND != 0 {
-            if self.is_for_socket(&self.writer.unparsed()[offset..offset + length]) {
-                self.writer.accept_body(offset, length, flags);
-            } else {
-                self.writer.truncate_unparsed(0);
-            }
+        let body = &self.writer.unparsed()[offset..offset + length];
+        if flags & COMMAND != 0 && !self.is_for_socket(Command::parse(body), length)? {
+            self.writer.truncate_unparsed(0);
             return Ok(true);
         }
         if !self.has_room() {
@@ -263,7 +264,7 @@ impl Rx {
         let body = body.finish();
         if flags & COMMAND == 0 {
             self.check_reply(flags, body.len())?;
-        } else if !self.is_for_socket(body.data()) {
+        } else if !self.is_for_socket(Command::parse(body.data()), body.len())? {
             return Ok(());
         }
         self.writer.append_external(flags, body).map_err(Failure::connection)
@@ -294,12 +295,6 @@ impl Rx {
             Kind::Close => Err(Failure::connection(Error::CONNRESET)),
             _ => Ok(true),
         }
-    }
-
-    /// Of the commands only subscriptions have a meaning here: heartbeats are WebSocket's own.
-    fn is_for_socket(&self, command: &[u8]) -> bool {
-        matches!(Command::parse(command), Command::Subscribe(_) | Command::Cancel(_))
-            && self.rules.subscriptions
     }
 }
 
