@@ -2,6 +2,8 @@
 # make            the release library, with libzmq's file names in build/lib
 # make test       all tests; the last line says how many passed, failed and were skipped
 # make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
+# make fuzz       every fuzz target for FUZZ_SECONDS (30), two at a time
+#                 (FUZZ_ARGS="--jobs 1 zws", ...); new inputs are thrown away
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
 # make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
@@ -53,9 +55,9 @@ header:
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded. Each can be run alone.
+# preloaded, and the fuzz targets. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench
+	test-bench test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -89,6 +91,22 @@ test-preload: all
 test-bench:
 	$(PYTHON) bench/test_bench.py
 
+test-fuzz: fuzz
+
+# What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler: the
+# library is nearly all safe code, and the targets watch the memory themselves. A target triple, so
+# that build scripts are not instrumented, and are shared with the release build.
+FUZZ_SECONDS ?= 30
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_COVERAGE := -level=4 -inline-8bit-counters -pc-table -trace-compares
+FUZZ_RUSTFLAGS := --cfg fuzzing -Cpasses=sancov-module \
+	$(FUZZ_COVERAGE:-%=-Cllvm-args=-sanitizer-coverage-%)
+fuzz:
+	cd fuzz && RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build --release --target $(FUZZ_HOST) \
+		--target-dir $(TARGET_DIR)
+	$(PYTHON) fuzz/run.py --binaries $(TARGET_DIR)/$(FUZZ_HOST)/release \
+		--seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
 # The concurrency tests and the C harness 20 times in a row beside a busy second core.
 test-repeat:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py --load test-rust-repeat test-c-repeat
@@ -107,5 +125,5 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-repeat \
-	test-rust-repeat test-c-repeat clean
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-fuzz fuzz \
+	test-repeat test-rust-repeat test-c-repeat clean
