@@ -4,6 +4,8 @@
 # make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
 # make fuzz       every fuzz target for FUZZ_SECONDS (30), two at a time
 #                 (FUZZ_ARGS="--jobs 1 zws", ...); new inputs are thrown away
+# make test-tsan  the C tests of threads and the Rust tests under ThreadSanitizer; needs the toolchain's
+#                 rust-src; about ten minutes, so not part of make test (TSAN_C="test_stress ...")
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
 # make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
@@ -65,11 +67,9 @@ test:
 test-rust:
 	$(CARGO) test --no-fail-fast
 
-# Optimised because the models are many; not across crates because that takes longer than it saves.
+# The library is optimised more than elsewhere because the models are many.
 test-models:
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_RELEASE_LTO=off \
-		CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 $(CARGO) test --release --lib \
-		--target-dir $(TARGET_DIR)/loom model
+	LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) test --features loom --lib model
 
 test-c: all
 	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
@@ -118,6 +118,31 @@ test-rust-repeat:
 test-c-repeat: all
 	$(MAKE) -C c-tests test LIBS="ours=../build/lib" ARGS="--repeat 20"
 
+# Rust's own runtime of ThreadSanitizer is linked into the C programs: the library calls it, and that
+# of the C compiler may be too old. Everything, the standard library included, is instrumented.
+TSAN_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+TSAN_RUNTIME = $(shell rustc --print sysroot)/lib/rustlib/$(TSAN_HOST)/lib/librustc-stable_rt.tsan.a
+TSAN_CARGO := RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread" $(CARGO)
+TSAN_CARGO_ARGS := -Zbuild-std --target $(TSAN_HOST) --target-dir $(TARGET_DIR)/tsan
+TSAN_C ?= test_stress test_threads test_backpressure
+TSAN_OPTIONS := suppressions=$(abspath tests/tsan.supp) $(TSAN_OPTIONS)
+export TSAN_OPTIONS
+
+test-tsan: test-tsan-c test-tsan-rust
+
+test-tsan-c:
+	$(TSAN_CARGO) build $(TSAN_CARGO_ARGS)
+	mkdir -p build/tsan
+	ln -srfn $(TARGET_DIR)/tsan/$(TSAN_HOST)/debug/libzmq.so build/tsan/libzmq.so.5
+	$(MAKE) -C c-tests $(TSAN_C:%=build/tsan/%) build/tsan/certificates/made BUILD=build/tsan \
+		CFLAGS="-O1 -g -fsanitize=thread" LDFLAGS=-g LINK="../build/tsan/libzmq.so.5 \
+		-Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt"
+	cd c-tests && python3 run.py --build build/tsan --lib ours=../build/tsan \
+		$(TSAN_C:%=--program %) --no-ledger
+
+test-tsan-rust:
+	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets
+
 clean:
 	$(CARGO) clean
 	rm -rf build
@@ -126,4 +151,4 @@ clean:
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
 	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-fuzz fuzz \
-	test-repeat test-rust-repeat test-c-repeat clean
+	test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

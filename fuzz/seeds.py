@@ -178,6 +178,8 @@ def steps():
         b"\xa8" + chunk(b"short and yet with eight bytes of length"),
         b"\x80" + chunk(b"\0\x05context") + b"\xa0" + chunk(b"x"),
         b"\x82" + chunk(b"topic") + b"\x83" + chunk(b"topic"),
+        b"\x84" + chunk(b"group") + b"\x85" + chunk(b"group"),
+        b"\xa1" + chunk(b"group") + b"\xa0" + chunk(b"body"),
         b"\x86" + chunk(b"\3400"),
         b"\xc0" + u16(300) + b"\1",
         b"\xc1" + u16(0x2100) + b"\2" + b"\xe0" + u16(0x100) + b"\3",
@@ -190,7 +192,7 @@ def steps():
 
 
 def zmtp_traffic():
-    for rules in (0, 0x10, 0x20, 0x11, 0x08, 0x0C):
+    for rules in (0, 0x10, 0x20, 0x11, 0x08, 0x0C, 0x40, 0x80):
         for framing in (0, 1, 2, 0x5A):
             for step in steps():
                 yield bytes([rules, framing]) + u16(33) + step
@@ -267,6 +269,26 @@ def options():
     yield b"\xff" + b"".join(bytes([0x84, row]) + chunk(b"\1\0\0\0") for row in range(32))
 
 
+def socks():
+    reply = b"\5\0\0"
+    for host in (b"\0", b"\1" + u64(1), b"\2" + u16(11)):
+        for user in (chunk(b""), chunk(b"user")):
+            start = host + u16(80) + user + chunk(b"secret") + u16(3)
+            yield start + b"\5\0" + reply + b"\1\x7f\0\0\1\0\x50more"
+            yield start + b"\5\2\1\0" + reply + b"\4" + bytes(18)
+            yield start + b"\5\0" + reply + b"\3" + chunk(b"example.org") + b"\0\x50"
+            yield start + b"\5\0\5\5\0\1"
+
+
+def datagram():
+    yield chunk(b"group") + b"body"
+    yield chunk(b"")
+    yield b"\x09short"
+    for text in (b"127.0.0.1:5555", b"[::1]:80", b"[fe80::1%2]:7", b"1.2.3.4:x", b"::1:5", b"host:1"):
+        yield b"\0" + text
+        yield b"\1" + text + b"\0"
+
+
 def z85():
     yield b"HelloWorld"
     yield bytes.fromhex("864fd26fb559f75b")
@@ -278,6 +300,7 @@ def z85():
 
 TARGETS = [
     curve,
+    datagram,
     endpoint,
     http_upgrade,
     metadata,
@@ -285,6 +308,7 @@ TARGETS = [
     plain,
     rope,
     round_trip,
+    socks,
     z85,
     zap,
     zmtp_greeting_handshake,

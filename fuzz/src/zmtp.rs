@@ -138,6 +138,8 @@ pub struct Expected {
     pub failed: bool,
     /// What a REQ socket waits for.
     reply: Reply,
+    /// A DISH socket has a group and waits for the body.
+    grouped: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -205,17 +207,28 @@ impl Expected {
     pub fn frame(&mut self, flags: u8, body: &[u8], rules: &RxRules) -> bool {
         if flags & 4 != 0 {
             self.command(body, rules);
-        } else {
-            if rules.replies_only && !self.replies(flags & 1 != 0, body.len()) {
-                self.failed = true;
-                return false;
-            }
+            return !self.failed;
+        }
+        let more = flags & 1 != 0;
+        self.failed = rules.replies_only && !self.replies(more, body.len())
+            || rules.grouped_only && !self.groups(more, body.len());
+        if !self.failed {
             self.push(Frame::new(flags & 1, body));
         }
-        true
+        !self.failed
     }
 
     fn command(&mut self, body: &[u8], rules: &RxRules) {
+        if let Some(group) =
+            body.strip_prefix(b"\x04JOIN").or_else(|| body.strip_prefix(b"\x05LEAVE"))
+            && rules.groups
+        {
+            if group.len() > 255 {
+                self.failed = true;
+            } else {
+                self.push(Frame::new(4, body));
+            }
+        }
         if body.starts_with(b"\x09SUBSCRIBE") || body.starts_with(b"\x06CANCEL") {
             if rules.subscriptions {
                 self.push(Frame::new(4, body));
@@ -244,6 +257,13 @@ impl Expected {
         true
     }
 
+    /// A group, then a body.
+    fn groups(&mut self, more: bool, length: usize) -> bool {
+        let good = more != self.grouped && (self.grouped || length <= 255);
+        self.grouped = more;
+        good
+    }
+
     /// The answers as frames of ZMTP.
     pub fn output(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -265,7 +285,9 @@ pub fn rules(input: &mut Input) -> RxRules {
         limit: [u64::MAX, 1, 2, 100][usize::from(choice & 3)],
         max_msg_size: [-1, 0, 20_000, i64::MAX][usize::from(choice >> 2 & 3)],
         subscriptions: choice & 0x10 != 0,
-        replies_only: choice & 0x20 != 0,
+        replies_only: choice & 0x60 == 0x20,
+        groups: choice & 0x40 != 0,
+        grouped_only: choice & 0x80 != 0,
         ..RxRules::default()
     }
 }

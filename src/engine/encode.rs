@@ -6,6 +6,7 @@
 //! Without the one, and with the framing of the pipe itself, there is nothing to do: the pipe's
 //! bytes go out as they lie.
 
+use super::datagram::Outbound;
 use crate::msg::Msg;
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::command::Subscription;
@@ -23,6 +24,8 @@ pub enum Framing {
     WebSocket(Framer),
     /// Nothing (STREAM).
     Raw,
+    /// Nothing: each message is a datagram, which [`Tx`](super::Tx) makes.
+    Datagrams(Outbound),
 }
 
 impl Framing {
@@ -30,7 +33,7 @@ impl Framing {
     /// returned.
     fn head(&mut self, flags: Flags, length: usize, out: &mut Vec<u8>) -> Option<Mask> {
         match self {
-            Framing::Raw => None,
+            Framing::Raw | Framing::Datagrams(_) => None,
             Framing::Zmtp(framing) => {
                 let mut header = [0; frame::MAX_HEADER_ANY];
                 let header_length = framing.encode_header(flags, length as u64, &mut header);
@@ -85,6 +88,19 @@ impl Encoder {
     /// Bodies only (STREAM).
     pub fn raw() -> Encoder {
         Encoder { framing: Framing::Raw, as_it_lies: false, ..Encoder::plain() }
+    }
+
+    /// Message by message as datagrams.
+    pub fn datagrams(outbound: Outbound) -> Encoder {
+        Encoder { framing: Framing::Datagrams(outbound), as_it_lies: false, ..Encoder::plain() }
+    }
+
+    /// What becomes of datagrams, if that is what is sent.
+    pub fn outbound(&self) -> Option<Outbound> {
+        match self.framing {
+            Framing::Datagrams(outbound) => Some(outbound),
+            _ => None,
+        }
     }
 
     /// Inside WebSocket, from this side. Subscriptions are messages there (RFC 45).

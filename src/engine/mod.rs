@@ -9,11 +9,14 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+mod datagram;
 mod decode;
 mod encode;
 mod link;
 mod outbox;
 mod pace;
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
+mod partial_writes;
 mod rx;
 mod rx_claim;
 mod rx_set;
@@ -26,6 +29,7 @@ pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
 
 pub use crate::zmtp::error::FailureClass;
 pub use counters::{Counters, Side, Written};
+pub use datagram::{Inbound, Outbound};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};

@@ -205,8 +205,17 @@ impl Reactor {
             ),
             None => (Vec::new(), false, Vec::new()),
         };
-        let traffic =
-            Traffic { stream: stream.clone(), encoder, decoder, metadata, leftover, unsent };
+        // REQ greets its peers in the same process only: no reply may come first.
+        let hello = options.hello_to_send().filter(|_| options.socket_type != ZMQ_REQ);
+        let traffic = Traffic {
+            stream: stream.clone(),
+            encoder,
+            decoder,
+            metadata,
+            leftover,
+            unsent,
+            hello: hello.map(<[u8]>::to_vec),
+        };
         if link.attach(traffic).is_err() {
             self.end_session(id);
             return;
@@ -385,7 +394,7 @@ fn upgrade(session: &Session) -> Option<UpgradeConfig> {
                 key: generate_key(),
             }
         }
-        Origin::Accepted(_) => UpgradeConfig::Server,
+        Origin::Accepted(_) | Origin::Datagrams => UpgradeConfig::Server,
     })
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 //! The I/O thread's loop.
 
+use super::datagram::DatagramSpec;
 use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
@@ -55,6 +56,7 @@ pub(super) fn token(id: u64, source: Source) -> Token {
 pub enum Command {
     Listen(Box<ListenSpec>),
     Connect(Box<ConnectSpec>),
+    Datagrams(Box<DatagramSpec>),
     /// Something about a link, by the number of its session.
     Request(u64, Request),
     /// Close a listener and its connections, or a connecting session.
@@ -356,6 +358,7 @@ impl Reactor {
             match command {
                 Command::Listen(spec) => self.listen(*spec),
                 Command::Connect(spec) => self.connect(*spec),
+                Command::Datagrams(spec) => self.begin_datagrams(*spec),
                 Command::Request(id, request) => self.handle_request(id, request),
                 Command::CloseEndpoint { endpoint, linger } => {
                     self.close_endpoint(endpoint, linger);
@@ -393,6 +396,7 @@ impl Reactor {
         match request {
             Request::Promise => self.promise(id),
             Request::Blocked => self.watch_output(id),
+            Request::WriteFailed(error) => self.write_failed(id, error),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
             Request::PingTtl { deciseconds, traffic } => {
@@ -510,10 +514,7 @@ impl Reactor {
             }
             Some(Progress::Detached) => false,
             Some(Progress::Failed(error)) => {
-                self.handle.post(Command::Request(
-                    id,
-                    Request::Failed(crate::engine::Failure::connection(error)),
-                ));
+                self.handle.post(Command::Request(id, Request::WriteFailed(error)));
                 false
             }
         }

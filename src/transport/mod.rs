@@ -3,7 +3,8 @@
 //!
 //! A transport moves bytes and knows no protocol: [`Stream`] makes one non-blocking attempt to
 //! write or read and says what came of it, [`tcp`] and [`ipc`] make streams by listening and
-//! connecting, [`tls`] is a layer on them, [`Resolver`] turns host names into addresses without holding up its caller. The
+//! connecting, [`tls`] is a layer on them, [`udp`] makes sockets for datagrams, [`plain`]
+//! has vsock and tipc, [`socks`] what is said to a proxy, [`Resolver`] turns host names into addresses without holding up its caller. The
 //! descriptors are always non-blocking and close-on-exec; waiting for them is the business of
 //! the layers above.
 //!
@@ -15,14 +16,19 @@
 pub mod host;
 pub mod ipc;
 mod listener;
+pub mod plain;
 mod resolver;
 mod settings;
 mod sockopt;
+pub mod socks;
 mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+#[cfg(test)]
+pub(crate) mod test_wire;
 pub mod tls;
+pub mod udp;
 
 pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};

@@ -5,6 +5,7 @@
 //! message that will be handed out, and unmasked there piece by piece as they come.
 //!
 //! Control frames never reach the pipe: PING is answered, CLOSE too, and it ends the connection.
+//! Heartbeats are these, so ZMTP's own have no meaning here.
 
 use super::{Failure, Front, LOOK_AHEAD, Link, QUOTA, Rx, kept_flags, open};
 use crate::errno::{Error, Result};
