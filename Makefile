@@ -11,6 +11,8 @@
 # make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
 #                 (BENCH_ARGS="--only ipc", ...). bench/run_benchmarks.sh measures everything else
 # make peers      builds what is measured beside libzmq into build/peers
+# make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR=; make uninstall; make deb:
+#                 packaging/install.mk
 # make header     writes include/zmq.h anew
 # make clean      removes everything built
 
@@ -56,10 +58,12 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded, and the fuzz targets. Each can be run alone.
+# through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
+# and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
+# pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each can be
+# run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench test-fuzz
+	test-gssapi test-bench test-install test-man test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -87,6 +91,10 @@ test-pyzmq: all
 test-preload: all
 	$(PYTHON) tests/preload.py --library build/lib
 
+# Builds the library with the feature into build/gssapi.
+test-gssapi:
+	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)" --target-dir $(TARGET_DIR)
+
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
 	$(PYTHON) bench/test_bench.py
@@ -106,6 +114,23 @@ fuzz:
 		--target-dir $(TARGET_DIR)
 	$(PYTHON) fuzz/run.py --binaries $(TARGET_DIR)/$(FUZZ_HOST)/release \
 		--seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
+# What `make install` puts into a directory, and the examples built with it.
+test-install: all
+	MAKE="$(MAKE)" $(PYTHON) tests/install.py
+
+test-deb: all
+	MAKE="$(MAKE)" $(PYTHON) tests/deb.py
+
+test-man:
+	$(PYTHON) tests/man.py
+
+# pyzmq's own tests; these two get pyzmq from PyPI.
+test-pyzmq-suite: all
+	MAKE="$(MAKE)" $(PYTHON) tests/python/pyzmq_suite.py $(PYZMQ_ARGS)
+
+test-programs: all
+	MAKE="$(MAKE)" $(PYTHON) tests/programs.py --library build/lib
 
 # The concurrency tests and the C harness 20 times in a row beside a busy second core.
 test-repeat:
@@ -143,6 +168,8 @@ test-tsan-c:
 test-tsan-rust:
 	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets
 
+include packaging/install.mk
+
 clean:
 	$(CARGO) clean
 	rm -rf build
@@ -150,5 +177,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-fuzz fuzz \
-	test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
+	test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat test-rust-repeat \
+	test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

@@ -69,20 +69,22 @@ pub struct Encoder {
     /// In whose form subscriptions go out.
     version: Version,
     as_it_lies: bool,
+    /// A frame could not be sealed; nothing may follow it.
+    broken: bool,
 }
 
 impl Encoder {
     /// The pipe's bytes as they lie: ZMTP 2.0 and later.
     pub fn plain() -> Encoder {
         let framing = Framing::Zmtp(frame::Framing::V2);
-        Encoder { seal: None, framing, version: Version::V3_1, as_it_lies: true }
+        Encoder { seal: None, framing, version: Version::V3_1, as_it_lies: true, broken: false }
     }
 
     /// Frame by frame for a peer of this version: ZMTP 1.0, and earlier than 3.1 where
     /// subscriptions flow.
     pub fn framed(version: Version) -> Encoder {
         let framing = Framing::Zmtp(version.framing());
-        Encoder { seal: None, framing, version, as_it_lies: false }
+        Encoder { framing, version, as_it_lies: false, ..Encoder::plain() }
     }
 
     /// Bodies only (STREAM).
@@ -118,6 +120,11 @@ impl Encoder {
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.as_it_lies
+    }
+
+    /// A frame could not be sealed: the connection has to end.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Appends one frame of the pipe, or of [`Link::send_command`](super::Link::send_command).
@@ -182,12 +189,13 @@ impl Encoder {
                 out.extend_from_slice(body);
             }),
             // What the flags say travels inside.
-            Some(seal) => {
-                let length = seal.sealed_length(length);
-                self.framing.put(Flags::NONE, length, out, |out| {
+            Some(_) if self.broken => {}
+            Some(seal) => match seal.sealed_length(flags, head, body) {
+                Some(length) => self.framing.put(Flags::NONE, length, out, |out| {
                     seal.seal(flags, head, body, out);
-                });
-            }
+                }),
+                None => self.broken = true,
+            },
         }
     }
 }
@@ -243,8 +251,8 @@ mod tests {
     struct Transcript;
 
     impl Seal for Transcript {
-        fn sealed_length(&self, length: usize) -> usize {
-            length + 2
+        fn sealed_length(&mut self, _flags: Flags, head: &[u8], body: &[u8]) -> Option<usize> {
+            (body != b"no").then_some(head.len() + body.len() + 2)
         }
 
         fn seal(&mut self, flags: Flags, head: &[u8], body: &[u8], out: &mut Vec<u8>) {
@@ -264,6 +272,11 @@ mod tests {
             let mut out = Vec::new();
             encoder.frames(b"\x01\x01a\x00\x02bc\x04\x0b\x09SUBSCRIBEt", &mut out);
             assert_eq!(out, [b"\x00\x031|a\x00\x040|bc", subscription].concat());
+            assert!(!encoder.is_broken());
+            out.clear();
+            encoder.frames(b"\x00\x01a\x00\x02no\x00\x01b", &mut out);
+            assert_eq!(out, b"\x00\x030|a");
+            assert!(encoder.is_broken());
         }
     }
 }

@@ -20,6 +20,7 @@ mod partial_writes;
 mod rx;
 mod rx_claim;
 mod rx_set;
+mod seal;
 mod tx;
 mod tx_ownership;
 
@@ -36,5 +37,6 @@ pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};
 pub use rx_set::{RxSet, Watch};
+pub use seal::halves;
 pub use tx::{Progress, Tx};
 pub use tx_ownership::{TxOwnership, TxState};

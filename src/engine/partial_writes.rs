@@ -43,8 +43,8 @@ const FORMS: [Form; 6] = [
 struct Marked;
 
 impl Seal for Marked {
-    fn sealed_length(&self, length: usize) -> usize {
-        length + 2
+    fn sealed_length(&mut self, _flags: Flags, head: &[u8], body: &[u8]) -> Option<usize> {
+        Some(head.len() + body.len() + 2)
     }
 
     fn seal(&mut self, flags: Flags, head: &[u8], body: &[u8], out: &mut Vec<u8>) {

@@ -169,6 +169,10 @@ impl Tx {
             let counters = self.written.of(side);
             counters.loop_iterations += 1;
             counters.copied_bytes += (self.outbox.bytes().len() - buffered) as u64;
+            if self.encoder.is_broken() {
+                counters.errors += 1;
+                return Progress::Failed(Error::PROTO);
+            }
             if !prepared {
                 return Progress::Drained;
             }

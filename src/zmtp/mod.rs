@@ -33,9 +33,9 @@ pub mod heartbeat;
 pub mod socket_type;
 pub mod zws;
 
-pub use cipher::{Cipher, Open, Opened, Seal};
+pub use cipher::{Cipher, Halves, Joint, Open, Opened, Seal};
 pub use error::{FailureClass, HandshakeError, HandshakeEvent, ProtocolError};
 pub use frame::{Flags, Framing, HeaderParse};
 pub use greeting::Version;
-pub use handshake::{Established, Handshake, Mechanism};
+pub use handshake::{Established, Handshake, Mechanism, Work};
 pub use socket_type::SocketType;
