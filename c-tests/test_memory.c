@@ -34,10 +34,9 @@ static long long resident(void) {
     return atoll(line + 6) * 1024;
 }
 
-// Sends these bytes over and over, until so many are sent or no more are taken. Returns how many.
-static long long flood(int fd, const void *bytes, size_t size, long long total) {
-    const char *from = bytes;
-    long long sent = 0;
+// Sends these bytes over and over, until so many are sent or no more are taken; `sent` were already.
+// Returns how many are then.
+static long long flood(int fd, const char *from, size_t size, long long sent, long long total) {
     while (sent < total) {
         ssize_t count = send(fd, from + sent % size, size - sent % size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count > 0) {
@@ -74,9 +73,9 @@ static char *repeated(const void *frame, size_t size, size_t *total) {
 static void check_flood(int fd, const void *frame, size_t frame_size) {
     size_t size;
     char *bytes = repeated(frame, frame_size, &size);
-    flood(fd, bytes, size, MIB);
+    long long sent = flood(fd, bytes, size, 0, MIB);
     long long before = resident();
-    flood(fd, bytes, size, FLOOD);
+    flood(fd, bytes, size, sent, FLOOD);
     CHECK_BETWEEN(resident() - before, -(long long)FLOOD, GROWTH);
     free(bytes);
 }
