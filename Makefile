@@ -2,6 +2,8 @@
 # make            the release library, with libzmq's file names in build/lib
 # make test       all tests; the last line says how many passed, failed and were skipped
 # make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
+# make fuzz       every fuzz target for FUZZ_SECONDS (30), two at a time
+#                 (FUZZ_ARGS="--jobs 1 zws", ...); new inputs are thrown away
 # make test-tsan  the C tests of threads and the Rust tests under ThreadSanitizer; needs the toolchain's
 #                 rust-src; about ten minutes, so not part of make test (TSAN_C="test_stress ...")
 # make perf       the perf tools over this library and, where installed, over libzmq
@@ -58,9 +60,10 @@ header:
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
 # and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
-# pyzmq's own tests, programs and bindings made for libzmq. Each can be run alone.
+# pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each can be
+# run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-gssapi test-bench test-install test-man
+	test-gssapi test-bench test-install test-man test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -95,6 +98,22 @@ test-gssapi:
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
 	$(PYTHON) bench/test_bench.py
+
+test-fuzz: fuzz
+
+# What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler: the
+# library is nearly all safe code, and the targets watch the memory themselves. A target triple, so
+# that build scripts are not instrumented, and are shared with the release build.
+FUZZ_SECONDS ?= 30
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_COVERAGE := -level=4 -inline-8bit-counters -pc-table -trace-compares
+FUZZ_RUSTFLAGS := --cfg fuzzing -Cpasses=sancov-module \
+	$(FUZZ_COVERAGE:-%=-Cllvm-args=-sanitizer-coverage-%)
+fuzz:
+	cd fuzz && RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build --release --target $(FUZZ_HOST) \
+		--target-dir $(TARGET_DIR)
+	$(PYTHON) fuzz/run.py --binaries $(TARGET_DIR)/$(FUZZ_HOST)/release \
+		--seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 # What `make install` puts into a directory, and the examples built with it.
 test-install: all
@@ -159,5 +178,5 @@ clean:
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
 	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
-	test-install test-deb test-man test-pyzmq-suite test-programs test-repeat test-rust-repeat \
+	test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat test-rust-repeat \
 	test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

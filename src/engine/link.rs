@@ -28,6 +28,8 @@ const CALLER_WRITES: usize = 2;
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
+/// Bytes of commands that wait to be written; beyond that they are dropped.
+const COMMANDS_MAX: usize = 64 * 1024;
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -312,9 +314,15 @@ impl Link {
 
     // Commands, from either side.
 
-    /// Sends a command frame between two frames of the pipe.
+    /// Sends a command frame between two frames of the pipe. A peer that does not read what it has
+    /// asked for gets no more of it.
     pub fn send_command(&self, frame: &[u8]) {
-        self.commands.lock().extend_from_slice(frame);
+        let mut commands = self.commands.lock();
+        if commands.len() >= COMMANDS_MAX {
+            return;
+        }
+        commands.extend_from_slice(frame);
+        drop(commands);
         self.commands_waiting.store(true, Ordering::Release);
         self.write_unpaced();
     }

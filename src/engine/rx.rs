@@ -11,7 +11,7 @@ use super::decode::{Decoder, Deframing, GroupFilter, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
 use crate::msg::{GROUP_MAX, Metadata, Msg, MsgBuilder};
-use crate::pipe::rope::{self, COMMAND, LONG, MORE, SKIP, Writer, rope};
+use crate::pipe::rope::{self, COMMAND, LONG, MORE, Writer, rope};
 use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{ReadOutcome, Stream};
 use crate::zmtp::Opened;
@@ -45,7 +45,7 @@ pub enum ReadEnd {
 }
 
 /// What the input has to know of the socket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RxRules {
     /// High-water mark in messages.
     pub limit: u64,
@@ -358,13 +358,13 @@ impl Rx {
             let length =
                 frame::check_size(body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
             let flags = kept_flags(flags);
-            // Commands do not wait for room: a PING is answered however full the pipe is.
             let complete = unparsed.len() - header_len >= length;
-            if complete && flags & COMMAND != 0 {
-                self.accept_command(header_len, length, flags, link)?;
+            if complete && flags & COMMAND != 0 && self.obey_commands(link)? {
                 continue;
             }
-            if flags & COMMAND == 0 && !self.has_room() {
+            // Nothing is known of a large command; of the others only those for the socket wait.
+            let waits = flags & COMMAND == 0 || complete || length >= REFERENCE_THRESHOLD;
+            if waits && !self.has_room() {
                 return Ok(false);
             }
             if complete {
@@ -377,6 +377,33 @@ impl Rx {
             }
             self.begin_large(flags, header_len, length)?;
         }
+    }
+
+    /// Acts on the commands at the front that are not for the socket, and drops them. They do not
+    /// wait for room: a PING is answered however full the pipe is. True: there were some.
+    fn obey_commands(&mut self, link: &Link) -> std::result::Result<bool, Failure> {
+        let unparsed = self.writer.unparsed();
+        let mut passed = 0;
+        let next = loop {
+            let rest = &unparsed[passed..];
+            let HeaderParse::Header { flags, header_len, body_len } = frame::parse_header(rest)
+            else {
+                break false;
+            };
+            let Ok(length) = frame::check_size(body_len, self.rules.max_msg_size) else {
+                break false;
+            };
+            let Some(body) = rest[header_len..].get(..length) else { break false };
+            if !flags.command() || self.is_for_socket(Command::parse(body), length)? {
+                break true;
+            }
+            passed += header_len + length;
+            self.obey(body, passed == unparsed.len(), link);
+        };
+        if passed > 0 {
+            self.writer.discard(passed, next);
+        }
+        Ok(passed > 0)
     }
 
     /// Frames of a security mechanism. What is inside of them comes to lie further back, with a
@@ -419,10 +446,12 @@ impl Rx {
             if flags & COMMAND != 0 {
                 // The box ends with the plain text.
                 let unparsed = self.writer.unparsed();
-                let last = unparsed.len() == offset + length;
-                let keep = self.obey(&unparsed[offset..offset + length], last, link)?;
-                self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
-                continue;
+                let body = &unparsed[offset..offset + length];
+                if !self.is_for_socket(Command::parse(body), length)? {
+                    self.obey(body, unparsed.len() == offset + length, link);
+                    self.writer.discard(offset + length, false);
+                    continue;
+                }
             }
             if !self.has_room() {
                 self.front = Some(front);
@@ -467,49 +496,20 @@ impl Rx {
     fn accept_large(&mut self, large: Large, link: &Link) -> std::result::Result<(), Failure> {
         let Large { flags, header, body } = large;
         let body: Msg = body.finish();
-        let mut flags = flags;
-        if flags & COMMAND != 0 {
-            if !self.obey(body.data(), true, link)? {
-                flags |= SKIP;
-            }
-        } else {
+        if flags & COMMAND == 0 {
             self.check_reply(flags, body.len())?;
+        } else if !self.is_for_socket(Command::parse(body.data()), body.len())? {
+            let last = self.writer.unparsed().len() == header;
+            self.obey(body.data(), last, link);
+            self.writer.discard(header, false);
+            return Ok(());
         }
         self.writer.accept_external(header, flags, body);
         Ok(())
     }
 
-    fn accept_command(
-        &mut self,
-        header: usize,
-        length: usize,
-        flags: u8,
-        link: &Link,
-    ) -> std::result::Result<(), Failure> {
-        let unparsed = self.writer.unparsed();
-        let last = unparsed.len() == header + length;
-        let keep = self.obey(&unparsed[header..header + length], last, link)?;
-        self.writer.accept_frame(header + length, if keep { flags } else { flags | SKIP });
-        Ok(())
-    }
-
-    /// Acts on a command. `last`: nothing came behind it. True: it is for the socket.
-    fn obey(&self, body: &[u8], last: bool, link: &Link) -> std::result::Result<bool, Failure> {
-        match Command::parse(body) {
-            Command::Ping { ttl_deciseconds, context } => {
-                let mut frame = Vec::new();
-                Command::Pong { context }.encode_frame(&mut frame);
-                link.send_command(&frame);
-                if ttl_deciseconds > 0 {
-                    link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
-                }
-                Ok(false)
-            }
-            command => self.is_for_socket(command, body.len()),
-        }
-    }
-
-    /// Whether a command is for the socket; all of it has `length` bytes.
+    /// Whether a command is for the socket, and waits for room as messages do; all of it has
+    /// `length` bytes.
     fn is_for_socket(
         &self,
         command: Command<'_>,
@@ -525,6 +525,18 @@ impl Rx {
                 Ok(true)
             }
             _ => Ok(false),
+        }
+    }
+
+    /// Acts on a command that is not for the socket. `last`: nothing came behind it.
+    fn obey(&self, body: &[u8], last: bool, link: &Link) {
+        if let Command::Ping { ttl_deciseconds, context } = Command::parse(body) {
+            let mut frame = Vec::new();
+            Command::Pong { context }.encode_frame(&mut frame);
+            link.send_command(&frame);
+            if ttl_deciseconds > 0 {
+                link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
+            }
         }
     }
 

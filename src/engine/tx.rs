@@ -103,7 +103,7 @@ impl Tx {
             frames.clear();
             return true;
         }
-        if !self.sender.at_frame_boundary() || self.outbox.is_inside_body() {
+        if !self.sender.at_frame_boundary() || !self.outbox.has_room() {
             return false;
         }
         if self.encoder.is_plain() {

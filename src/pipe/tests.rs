@@ -221,6 +221,39 @@ mod plain {
     }
 
     #[test]
+    fn discarded_bytes_leave_nothing_that_piles_up() {
+        let (mut writer, mut reader) = rope().unwrap();
+        let receive = |writer: &mut rope::Writer, bytes: &[u8]| {
+            writer.receive_buffer(bytes.len()).unwrap()[..bytes.len()].copy_from_slice(bytes);
+            writer.received(bytes.len());
+        };
+        // At the end; ahead of a part that is not whole; far too many ahead of one that is.
+        for (ahead, behind, next) in
+            [(3, &b""[..], false), (3, &b"\x00"[..], false), (258, b"\x00\x01x", true)]
+        {
+            receive(&mut writer, &vec![4; ahead]);
+            receive(&mut writer, behind);
+            let room = writer.receive_buffer(0).unwrap().len();
+            writer.discard(ahead, next);
+            assert_eq!(writer.unparsed(), behind);
+            assert_eq!(writer.receive_buffer(0).unwrap().len(), room + ahead);
+            writer.discard(behind.len(), false);
+        }
+        // A few ahead of a part stay with it.
+        for ahead in [2, 3, 257] {
+            receive(&mut writer, &vec![4; ahead]);
+            receive(&mut writer, b"\x00\x01x");
+            writer.discard(ahead, true);
+            assert_eq!(writer.unparsed(), b"\x00\x01x");
+            writer.accept_frame(3, 0);
+            let _ = writer.commit();
+            assert_eq!(reader.frame().unwrap().body, b"x");
+            reader.skip();
+            assert!(reader.frame().is_none());
+        }
+    }
+
+    #[test]
     fn a_frame_may_be_looked_at_before_gathering() {
         let (mut writer, reader) = rope().unwrap();
         let mut sender = Sender::new(reader);

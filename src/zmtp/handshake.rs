@@ -36,6 +36,9 @@ use crate::errno::Error;
 /// nobody has authenticated can make us keep.
 pub const MAX_FRAME: i64 = 1 << 20;
 
+/// While so many bytes wait to be sent, WebSocket's PINGs are not answered.
+const MAX_ANSWERS: usize = 64 * 1024;
+
 /// A security mechanism's part in the handshake of ZMTP 3.x: commands in, commands out.
 ///
 /// The caller passes in each command of the peer, and after every call takes out commands until
@@ -598,7 +601,9 @@ impl FrameReader {
                 Kind::Pong => None,
                 Kind::Close => Some(Kind::Close),
             };
-            if let (Some(reply), Some(framer)) = (reply, &mut local.framer) {
+            if let (Some(reply), Some(framer)) = (reply, &mut local.framer)
+                && local.output.len() < MAX_ANSWERS
+            {
                 framer.control(reply, &body, &mut local.output);
             }
             if websocket.kind == Kind::Close {

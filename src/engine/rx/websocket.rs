@@ -166,10 +166,13 @@ impl Rx {
             if !complete && length < REFERENCE_THRESHOLD {
                 return Ok(true);
             }
-            if (!complete || !sealed) && flags & COMMAND == 0 && !self.has_room() {
+            let unwanted = complete && flags & COMMAND != 0 && !self.is_wanted(&head, length)?;
+            if (!complete || !sealed) && !unwanted && !self.has_room() {
                 return Ok(false);
             }
-            if !complete {
+            if unwanted {
+                self.inbox.consume(head.header_len + length);
+            } else if !complete {
                 self.begin_incoming(flags, &head, length)?;
             } else if sealed {
                 self.open_message(&head, length)?;
@@ -189,21 +192,22 @@ impl Rx {
             self.check_reply(flags, length)?;
         }
         let end = head.header_len + length;
-        let wanted = flags & COMMAND == 0 || {
-            let body = &mut self.inbox.bytes_mut()[head.header_len..end];
-            let mut start = [0; 16];
-            let start = &mut start[..body.len().min(16)];
-            unmask_into(head.mask, &body[..start.len()], start);
-            self.is_for_socket(Command::parse(start), length)?
-        };
-        if wanted {
-            let body = &self.inbox.bytes()[head.header_len..end];
-            self.writer
-                .append_with(flags, length, |room| unmask_into(head.mask, body, room))
-                .map_err(Failure::connection)?;
-        }
+        let body = &self.inbox.bytes()[head.header_len..end];
+        self.writer
+            .append_with(flags, length, |room| unmask_into(head.mask, body, room))
+            .map_err(Failure::connection)?;
         self.inbox.consume(end);
         Ok(())
+    }
+
+    /// Whether a command that has come whole is for the socket. Of the commands only subscriptions
+    /// have a meaning here: heartbeats are WebSocket's own.
+    fn is_wanted(&self, head: &Head, length: usize) -> std::result::Result<bool, Failure> {
+        let body = &self.inbox.bytes()[head.header_len..head.header_len + length];
+        let mut start = [0; 16];
+        let start = &mut start[..length.min(16)];
+        unmask_into(head.mask, &body[..start.len()], start);
+        self.is_for_socket(Command::parse(start), length)
     }
 
     /// Takes a sealed message into the pipe's memory and opens it there.
@@ -221,13 +225,9 @@ impl Rx {
     /// False: no room.
     fn accept_opened(&mut self, front: Front) -> std::result::Result<bool, Failure> {
         let Front { flags, offset, length } = front;
-        if flags & COMMAND != 0 {
-            let command = Command::parse(&self.writer.unparsed()[offset..offset + length]);
-            if self.is_for_socket(command, length)? {
-                self.writer.accept_body(offset, length, flags);
-            } else {
-                self.writer.truncate_unparsed(0);
-            }
+        let body = &self.writer.unparsed()[offset..offset + length];
+        if flags & COMMAND != 0 && !self.is_for_socket(Command::parse(body), length)? {
+            self.writer.truncate_unparsed(0);
             return Ok(true);
         }
         if !self.has_room() {

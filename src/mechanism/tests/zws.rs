@@ -206,3 +206,21 @@ fn a_close_is_masked_by_a_client() {
     let output = handshake.output();
     assert_eq!(&output[output.len() - 6..output.len() - 4], b"\x88\x80");
 }
+
+#[test]
+fn answers_that_nobody_reads_are_not_kept() {
+    let mut server = server(config(SocketType::Router));
+    server.handle_input(REQUEST.as_bytes()).unwrap();
+    let pings = masked(&[('p', [b'x'; 125].as_slice()); 1000]);
+    for _ in 0..10 {
+        assert_eq!(server.handle_input(&pings), Ok(pings.len()));
+    }
+    assert!(server.output().len() < 100_000);
+    // Once they are read there are answers again.
+    server.advance_output(usize::MAX);
+    server.handle_input(&masked(&[('p', b"again")])).unwrap();
+    assert_eq!(server.output(), b"\x8a\x05again");
+    server.advance_output(usize::MAX);
+    server.handle_input(&masked(&[('c', READY_DEALER)])).unwrap();
+    assert!(server.is_established());
+}

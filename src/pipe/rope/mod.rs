@@ -319,7 +319,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a frame whose body stays where it is, in a rope that no [`Sender`] reads.
+    /// Appends a frame whose body stays where it is, in a rope that no [`Sender`] reads and into
+    /// which no [`append_external`](Writer::append_external) goes.
     pub fn append_owned(&mut self, flags: u8, body: Msg) -> Result<()> {
         self.reserve(OWNED_FRAME)?;
         let owned = &self.shared.flags.owned;
@@ -547,6 +548,24 @@ impl Writer {
         self.end.bodies += body.len() as u64;
         self.staged.push((self.end.position + header as u64, External::Body(body)));
         self.accept_frame(header, flags);
+    }
+
+    /// The first `length` unparsed bytes are for nobody, and `next` tells whether the rest of them
+    /// begins with a whole message part.
+    ///
+    /// Few bytes ahead of a part stay, to be passed over with it. Otherwise the rest moves forward:
+    /// a reader that takes nothing must not have them pile up.
+    pub fn discard(&mut self, length: usize, next: bool) {
+        const FEW: usize = 2 + 255;
+        if next && (2..=FEW).contains(&length) {
+            put_header(self.unparsed_mut(), SKIP, (length - 2) as u64);
+            self.advance(length, SKIP);
+            return;
+        }
+        let unparsed = self.unparsed_mut();
+        let length = length.min(unparsed.len());
+        unparsed.copy_within(length.., 0);
+        self.raw_end -= length;
     }
 
     /// Drops unparsed bytes beyond the first `keep`.
