@@ -52,10 +52,10 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded. Each can be run alone.
-TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench
+# through a TLS terminator, a browser, pyzmq over both, and programs made for libzmq with this
+# library preloaded. Each can be run alone.
+TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
+	test-preload test-bench
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -78,6 +78,10 @@ test-interop: all
 test-terminator: all
 	$(MAKE) -C c-tests
 	$(PYTHON) tests/terminator.py --library build/lib
+
+test-browser: all
+	$(MAKE) -C c-tests
+	$(PYTHON) tests/browser.py --library build/lib
 
 test-pyzmq: all
 	$(PYTHON) tests/python/session.py --library build/lib
@@ -107,5 +111,5 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-repeat \
-	test-rust-repeat test-c-repeat clean
+	test-models test-c test-interop test-terminator test-browser test-pyzmq test-preload test-bench \
+	test-repeat test-rust-repeat test-c-repeat clean

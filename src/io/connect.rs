@@ -155,7 +155,7 @@ impl Reactor {
             let fd = stream.fd();
             session.event(ZMQ_EVENT_CLOSED, fd as u64);
         }
-        let Some(session) = self.disconnect(id) else { return };
+        let Some(session) = self.disconnect(id, None) else { return };
         let stop = session.options.reconnect_stop & ZMQ_RECONNECT_STOP_CONN_REFUSED != 0;
         if refused && stop && is_tcp {
             session.port.endpoint_gone(id);

@@ -8,6 +8,7 @@
 
 mod connect;
 mod handshake;
+mod leaving;
 mod listener;
 mod reactor;
 mod session;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 //! The I/O thread's loop.
 
+use super::leaving::Leaving;
 use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
@@ -39,7 +40,7 @@ const WAKER: Token = Token(0);
 /// What a token stands for: the low two bits of the number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A listener, a connecting or a handshaking session.
+    /// A listener, a connecting or a handshaking session, a stream that leaves.
     Own = 0,
     /// A read set.
     Set = 1,
@@ -213,6 +214,8 @@ pub(super) enum Timer {
     Handshake(u64),
     Heartbeat(u64),
     Linger(u64),
+    /// The peer of a stream that leaves takes too long to close.
+    Leave(u64),
     /// Accept again, after descriptors ran out.
     Accept(u64),
 }
@@ -249,6 +252,7 @@ pub(super) struct Reactor {
     pub(super) resolver: Arc<Resolver>,
     pub(super) sessions: HashMap<u64, Session>,
     pub(super) listeners: HashMap<u64, Listening>,
+    pub(super) leaving: HashMap<u64, Leaving>,
     sets: HashMap<u64, WatchedSet>,
     pub(super) timers: Timers<Timer>,
     promises: Vec<Promise>,
@@ -270,6 +274,7 @@ impl Reactor {
             resolver,
             sessions: HashMap::new(),
             listeners: HashMap::new(),
+            leaving: HashMap::new(),
             sets: HashMap::new(),
             timers: Timers::new(),
             promises: Vec::new(),
@@ -340,7 +345,7 @@ impl Reactor {
             0 => {
                 if self.listeners.contains_key(&id) {
                     self.accept(id);
-                } else {
+                } else if !self.leaving_ready(id) {
                     self.session_ready(id);
                 }
             }
