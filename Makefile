@@ -58,12 +58,12 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
+# through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library preloaded,
 # and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
 # pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each can be
 # run alone.
-TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-gssapi test-bench test-install test-man test-fuzz
+TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
+	test-preload test-gssapi test-bench test-install test-man test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -84,6 +84,10 @@ test-interop: all
 test-terminator: all
 	$(MAKE) -C c-tests
 	$(PYTHON) tests/terminator.py --library build/lib
+
+test-browser: all
+	$(MAKE) -C c-tests
+	$(PYTHON) tests/browser.py --library build/lib
 
 test-pyzmq: all
 	$(PYTHON) tests/python/session.py --library build/lib
@@ -177,6 +181,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
-	test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat test-rust-repeat \
-	test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-models test-c test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
+	test-bench test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat \
+	test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

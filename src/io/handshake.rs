@@ -23,7 +23,7 @@ use crate::zmtp::command::Command;
 use crate::zmtp::error::{HandshakeError, HandshakeEvent};
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
-use crate::zmtp::zws::{Side, UpgradeConfig};
+use crate::zmtp::zws::{CloseCode, Side, UpgradeConfig};
 use crate::zmtp::{Cipher, Halves, SocketType, Version, Work};
 use mio::Interest;
 use std::sync::{Arc, Weak};
@@ -417,8 +417,15 @@ impl Handshaking {
 
     /// The handshake has failed. A last command tells the peer why.
     fn broken(&mut self, error: HandshakeError) -> Broken {
-        let _ = self.flush();
+        let too_big = error.errno == Error::MSGSIZE;
+        self.say_close(if too_big { CloseCode::TOO_BIG } else { CloseCode::PROTOCOL });
         Broken::Protocol(error)
+    }
+
+    /// Tells the peer that the connection ends, if that can be said at once.
+    pub(super) fn say_close(&mut self, code: CloseCode) {
+        self.handshake.close(code);
+        let _ = self.flush();
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
