@@ -2,6 +2,8 @@
 # make            the release library, with libzmq's file names in build/lib
 # make test       all tests; the last line says how many passed, failed and were skipped
 # make test-repeat  the concurrency tests and the C harness 20 times in a row beside a busy core
+# make test-tsan  the C tests of threads and the Rust tests under ThreadSanitizer; needs the toolchain's
+#                 rust-src; about ten minutes, so not part of make test (TSAN_C="test_stress ...")
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
 # make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
@@ -54,11 +56,11 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, and programs made for libzmq with this library
-# preloaded; what is installed and packaged, the manual pages, pyzmq's own tests, programs and
-# bindings made for libzmq. Each can be run alone.
+# through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
+# and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
+# pyzmq's own tests, programs and bindings made for libzmq. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-bench test-install test-man
+	test-gssapi test-bench test-install test-man
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -66,11 +68,9 @@ test:
 test-rust:
 	$(CARGO) test --no-fail-fast
 
-# Optimised because the models are many; not across crates because that takes longer than it saves.
+# The library is optimised more than elsewhere because the models are many.
 test-models:
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_RELEASE_LTO=off \
-		CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 $(CARGO) test --release --lib \
-		--target-dir $(TARGET_DIR)/loom model
+	LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) test --features loom --lib model
 
 test-c: all
 	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
@@ -87,6 +87,10 @@ test-pyzmq: all
 
 test-preload: all
 	$(PYTHON) tests/preload.py --library build/lib
+
+# Builds the library with the feature into build/gssapi.
+test-gssapi:
+	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)" --target-dir $(TARGET_DIR)
 
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
@@ -120,6 +124,31 @@ test-rust-repeat:
 test-c-repeat: all
 	$(MAKE) -C c-tests test LIBS="ours=../build/lib" ARGS="--repeat 20"
 
+# Rust's own runtime of ThreadSanitizer is linked into the C programs: the library calls it, and that
+# of the C compiler may be too old. Everything, the standard library included, is instrumented.
+TSAN_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+TSAN_RUNTIME = $(shell rustc --print sysroot)/lib/rustlib/$(TSAN_HOST)/lib/librustc-stable_rt.tsan.a
+TSAN_CARGO := RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread" $(CARGO)
+TSAN_CARGO_ARGS := -Zbuild-std --target $(TSAN_HOST) --target-dir $(TARGET_DIR)/tsan
+TSAN_C ?= test_stress test_threads test_backpressure
+TSAN_OPTIONS := suppressions=$(abspath tests/tsan.supp) $(TSAN_OPTIONS)
+export TSAN_OPTIONS
+
+test-tsan: test-tsan-c test-tsan-rust
+
+test-tsan-c:
+	$(TSAN_CARGO) build $(TSAN_CARGO_ARGS)
+	mkdir -p build/tsan
+	ln -srfn $(TARGET_DIR)/tsan/$(TSAN_HOST)/debug/libzmq.so build/tsan/libzmq.so.5
+	$(MAKE) -C c-tests $(TSAN_C:%=build/tsan/%) build/tsan/certificates/made BUILD=build/tsan \
+		CFLAGS="-O1 -g -fsanitize=thread" LDFLAGS=-g LINK="../build/tsan/libzmq.so.5 \
+		-Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt"
+	cd c-tests && python3 run.py --build build/tsan --lib ours=../build/tsan \
+		$(TSAN_C:%=--program %) --no-ledger
+
+test-tsan-rust:
+	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets
+
 include packaging/install.mk
 
 clean:
@@ -129,6 +158,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-bench test-install \
-	test-deb test-man test-pyzmq-suite test-programs test-repeat \
-	test-rust-repeat test-c-repeat clean
+	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
+	test-install test-deb test-man test-pyzmq-suite test-programs test-repeat test-rust-repeat \
+	test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

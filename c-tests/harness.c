@@ -22,7 +22,7 @@ struct shared {
 };
 
 static struct test_case *all_tests;
-static bool is_reference;
+static bool is_reference, needs_draft_api;
 // Where the running test is, for the parent to print when it times out.
 static struct shared *shared;
 static _Thread_local const char *here_file = "?";
@@ -206,6 +206,8 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
+void need_draft_api(void) { needs_draft_api = true; }
+
 static _Noreturn void run_child(const struct test_case *test, const char *parameter,
                                 const char *directory, const sigset_t *mask) {
     setpgid(0, 0);
@@ -249,6 +251,11 @@ static void run_test(const struct test_case *test, const char *parameter, const 
     const int number = ++counts->number;
     if (test->ours_only && is_reference) {
         printf("ok %d - %s # SKIP not for libzmq: %s\n", number, name, test->ours_only);
+        counts->skipped++;
+        return;
+    }
+    if (needs_draft_api && !zmq_has("draft")) {
+        printf("ok %d - %s # SKIP the library has no draft API\n", number, name);
         counts->skipped++;
         return;
     }

@@ -45,6 +45,12 @@ struct test_case {
 
 void register_test(struct test_case *test);
 
+// A program compiled with the draft API (test_draft_*.c) is skipped over a library without it.
+void need_draft_api(void);
+#ifdef ZMQ_BUILD_DRAFT_API
+__attribute__((constructor)) static void register_draft_api(void) { need_draft_api(); }
+#endif
+
 #define TEST_DEFINE_(test, argument, parameter_list, reason, limit)                                \
     static void test_##test(const char *argument);                                                 \
     static struct test_case case_##test = {#test, test_##test, parameter_list, reason,             \
@@ -67,6 +73,8 @@ void register_test(struct test_case *test);
 
 #define EACH_TRANSPORT "inproc", "tcp", "ipc", "ws"
 #define EACH_STREAM "tcp", "ipc"
+// With LINK, which ends a test as skipped where the library lacks the transport.
+#define EACH_NETWORK "tcp", "ipc", "ws", "tls", "wss"
 
 // Ends the test as skipped: this build or machine cannot run it.
 _Noreturn void skip(const char *reason);
@@ -172,6 +180,32 @@ void set_bytes(void *socket, int option, const void *data, size_t size, const ch
 
 // Binds to a fresh address of the transport ("inproc", "tcp", "ipc", "ws"; "tcp6"), and returns it.
 #define BIND(socket, transport) (HERE(), bind_fresh(socket, transport))
+// Binds to a fresh address of any transport, and connects the other to it. With tls and wss the
+// first has the certificate "server", and the other trusts "ca". Returns the endpoint.
+#define LINK(binder, connecter, transport) (HERE(), link_sockets(binder, connecter, transport))
+// Either half of that.
+#define BIND_SECURED(socket, transport) (HERE(), bind_secured(socket, transport))
+#define CONNECT_SECURED(socket, endpoint) (HERE(), connect_secured(socket, endpoint))
+// Sets options to what certificates.sh has made; SET_PEM(s, option, "server.key") one of them.
+#define IDENTIFY(socket, name) (HERE(), identify(socket, name))
+#define TRUST(socket, name) (HERE(), trust(socket, name))
+#define SET_PEM(socket, option, file) (HERE(), set_pem(socket, option, file))
+// Ends the test as skipped if the library lacks the transport.
+void need_transport(const char *transport);
+const char *link_sockets(void *binder, void *connecter, const char *transport);
+const char *bind_secured(void *socket, const char *transport);
+void connect_secured(void *socket, const char *endpoint);
+void identify(void *socket, const char *name);
+void trust(void *socket, const char *name);
+void set_pem(void *socket, int option, const char *file);
+// The numbers of these options: zmq.h may hide them.
+enum {
+    WSS_KEY_PEM = 103,
+    WSS_CERT_PEM = 104,
+    WSS_TRUST_PEM = 105,
+    WSS_HOSTNAME = 106,
+    WSS_TRUST_SYSTEM = 107,
+};
 // Binds to this address, wildcards included; returns what it became.
 #define BIND_ADDRESS(socket, address) (HERE(), bind_address(socket, address))
 #define CONNECT(socket, endpoint) (HERE(), connect_address(socket, endpoint))

@@ -142,6 +142,61 @@ const char *bind_fresh(void *socket, const char *transport) {
     return bind_address(socket, address);
 }
 
+void need_transport(const char *transport) {
+    const bool wss = strcmp(transport, "wss") == 0, tls = strcmp(transport, "tls") == 0;
+    if (strcmp(transport, "ws") == 0 && !zmq_has("WS"))
+        skip("no ws");
+    if ((wss && !zmq_has("WSS")) || (tls && !zmq_has("tls")))
+        skip("no TLS in this library");
+}
+
+void set_pem(void *socket, int option, const char *file_name) {
+    char path[1024], text[8192];
+    snprintf(path, sizeof path, "%s/%s", CERTIFICATES, file_name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        skip("no certificates: openssl is missing");
+    size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    set_bytes(socket, option, text, size, path);
+}
+
+void identify(void *socket, const char *name) {
+    char file[64];
+    snprintf(file, sizeof file, "%s.pem", name);
+    set_pem(socket, WSS_CERT_PEM, file);
+    snprintf(file, sizeof file, "%s.key", name);
+    set_pem(socket, WSS_KEY_PEM, file);
+}
+
+void trust(void *socket, const char *name) {
+    char file[64];
+    snprintf(file, sizeof file, "%s.pem", name);
+    set_pem(socket, WSS_TRUST_PEM, file);
+}
+
+const char *bind_secured(void *socket, const char *transport) {
+    char address[64];
+    need_transport(transport);
+    if (strcmp(transport, "tls") != 0 && strcmp(transport, "wss") != 0)
+        return bind_fresh(socket, transport);
+    identify(socket, "server");
+    snprintf(address, sizeof address, "%s://127.0.0.1:*", transport);
+    return bind_address(socket, address);
+}
+
+void connect_secured(void *socket, const char *endpoint) {
+    if (strncmp(endpoint, "tls:", 4) == 0 || strncmp(endpoint, "wss:", 4) == 0)
+        trust(socket, "ca");
+    connect_address(socket, endpoint);
+}
+
+const char *link_sockets(void *binder, void *connecter, const char *transport) {
+    const char *endpoint = bind_secured(binder, transport);
+    connect_secured(connecter, endpoint);
+    return endpoint;
+}
+
 void connect_address(void *socket, const char *endpoint) {
     if (zmq_connect(socket, endpoint) != 0)
         fail("connecting to %s failed: %s", endpoint, zmq_strerror(zmq_errno()));

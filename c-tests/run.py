@@ -273,6 +273,7 @@ def main():
     parser.add_argument("--load", action="store_true", help="keep a core busy meanwhile")
     parser.add_argument("--interop", action="store_true", help="run interop instead of the tests")
     parser.add_argument("--write-ledger", action="store_true")
+    parser.add_argument("--no-ledger", action="store_true", help="not all programs were built")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
@@ -292,7 +293,7 @@ def main():
         if arguments.interop:
             total.add(run_interop(libraries, arguments, reports.append))
         else:
-            if split_ledger()[1] != generated_part(programs):
+            if not arguments.no_ledger and split_ledger()[1] != generated_part(programs):
                 reports.append("FAILED differences.md is out of date: make ledger")
                 total.failed += 1
             if arguments.program:

@@ -4,9 +4,14 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <pwd.h>
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ALL_TYPES = 12 };
@@ -613,6 +618,53 @@ TEST(ipc_filters) {
         BOUNCE(open, second);
         CHECK_ERRNO(zmq_setsockopt(open, options[i], "x", 1), EINVAL);
         CHECK_OK(zmq_setsockopt(open, options[i], NULL, 0));
+    }
+}
+
+// A group admits those it lists as members, whatever groups their processes are in.
+TEST(ipc_filter_for_a_supplementary_group) {
+    if (geteuid() != 0)
+        skip("only root can be somebody else");
+    uid_t uid = 0;
+    gid_t gid = 0, own = 0;
+    struct group *group;
+    while (uid == 0 && (group = getgrent())) {
+        for (char **member = group->gr_mem; *member; member++) {
+            struct passwd *user = getpwnam(*member);
+            if (user && user->pw_uid != 0 && user->pw_gid != group->gr_gid) {
+                uid = user->pw_uid;
+                own = user->pw_gid;
+                gid = group->gr_gid;
+            }
+        }
+    }
+    endgrent();
+    if (uid == 0)
+        skip("no group has a member");
+    const gid_t filters[] = {gid, own, 54321};
+    const int expected[] = {ZMQ_EVENT_ACCEPTED, ZMQ_EVENT_ACCEPTED, ZMQ_EVENT_ACCEPT_FAILED};
+    for (int i = 0; i < 3; i++) {
+        char endpoint[64];
+        snprintf(endpoint, sizeof endpoint, "ipc://@zmq-c-test-%d-%d", (int)getpid(), i);
+        void *s = NEW_SOCKET(ZMQ_PAIR);
+        SET_INT(s, ZMQ_IPC_FILTER_GID, (int)filters[i]);
+        void *mon = MONITOR(s, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED);
+        CHECK_OK(zmq_bind(s, endpoint));
+        pid_t child = fork();
+        if (child == 0) {
+            struct sockaddr_un address = {.sun_family = AF_UNIX};
+            size_t length = strlen(endpoint + 7);
+            memcpy(address.sun_path + 1, endpoint + 7, length);
+            int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+            bool good = setgroups(0, NULL) == 0 && setgid(own) == 0 && setuid(uid) == 0 &&
+                        connect(fd, (struct sockaddr *)&address,
+                                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0;
+            _exit(good ? 0 : 1);
+        }
+        int status = -1;
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK_EQ(status, 0);
+        EXPECT_EVENT(mon, expected[i]);
     }
 }
 

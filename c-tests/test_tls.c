@@ -14,49 +14,15 @@
 #define TLS_TEST(name) TEST_OURS_ONLY(name, NO_TLS)
 #define TLS_TEST_EACH(name, ...) TEST_EACH_OURS_ONLY(name, NO_TLS, __VA_ARGS__)
 
-enum {
-    WSS_KEY_PEM = 103,
-    WSS_CERT_PEM = 104,
-    WSS_TRUST_PEM = 105,
-    WSS_HOSTNAME = 106,
-    WSS_TRUST_SYSTEM = 107,
-};
-
-// ---- certificates ------------------------------------------------------------------------------
-
-static size_t read_pem(const char *name, const char *kind, char *text, size_t room) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s.%s", CERTIFICATES, name, kind);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        skip("no certificates: openssl is missing");
-    size_t size = fread(text, 1, room, file);
-    fclose(file);
-    return size;
-}
-
-static void set_pem(void *socket, int option, const char *name, const char *kind) {
-    char text[8192];
-    size_t size = read_pem(name, kind, text, sizeof text);
-    SET_BYTES(socket, option, text, size);
-}
-
-static void identify(void *socket, const char *name) {
-    set_pem(socket, WSS_CERT_PEM, name, "pem");
-    set_pem(socket, WSS_KEY_PEM, name, "key");
-}
-
-static void trust(void *socket, const char *name) { set_pem(socket, WSS_TRUST_PEM, name, "pem"); }
-
 static void *new_server(int type) {
     void *socket = NEW_SOCKET(type);
-    identify(socket, "server");
+    IDENTIFY(socket, "server");
     return socket;
 }
 
 static void *new_client(int type) {
     void *socket = NEW_SOCKET(type);
-    trust(socket, "ca");
+    TRUST(socket, "ca");
     return socket;
 }
 
@@ -206,46 +172,12 @@ TLS_TEST(plain) {
 
 // ---- volume ------------------------------------------------------------------------------------
 
-static uint32_t checksum(const unsigned char *data, size_t size, uint32_t sum) {
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ data[i]) * 16777619u;
-    return sum;
-}
-
 static void fill(unsigned char *data, size_t size, uint32_t seed) {
     for (size_t i = 0; i < size; i++) {
         seed = seed * 1664525u + 1013904223u;
         data[i] = (unsigned char)(seed >> 24);
     }
 }
-
-// A hundred messages of a megabyte for a receiver that does not look, through buffers as given; no
-// call waits. Then it looks.
-static void large_messages(int buffer) {
-    enum { COUNT = 100, SIZE = 1 << 20 };
-    struct ends ends = {new_server(ZMQ_PULL), new_client(ZMQ_PUSH), NULL};
-    if (buffer) {
-        SET_INT(ends.server, ZMQ_RCVBUF, buffer);
-        SET_INT(ends.client, ZMQ_SNDBUF, buffer);
-    }
-    SET_INT(ends.server, ZMQ_RCVHWM, 1);
-    CONNECT(ends.client, bind_tls(ends.server));
-    static unsigned char data[SIZE];
-    uint32_t sent = 0, received = 0;
-    for (int i = 0; i < COUNT; i++) {
-        fill(data, SIZE, (uint32_t)i);
-        sent = checksum(data, SIZE, sent);
-        CHECK_EQ(zmq_send(ends.client, data, SIZE, ZMQ_DONTWAIT), SIZE);
-    }
-    for (int i = 0; i < COUNT; i++) {
-        CHECK_EQ(zmq_recv(ends.server, data, SIZE, 0), SIZE);
-        received = checksum(data, SIZE, received);
-    }
-    CHECK_EQ(received, sent);
-}
-
-TLS_TEST(large_messages_for_a_paused_receiver) { large_messages(0); }
-TLS_TEST(large_messages_through_tiny_buffers) { large_messages(4096); }
 
 // Messages of every size around the limits of records, chunks and references.
 TLS_TEST(sizes) {
@@ -370,17 +302,17 @@ TLS_TEST(options_that_cannot_be_used) {
     const char *server = "tls://127.0.0.1:*", *client = "tls://127.0.0.1:9";
     CHECK_ERRNO(zmq_bind(socket, server), EINVAL);    // no certificate
     CHECK_ERRNO(zmq_connect(socket, client), EINVAL); // nobody to trust
-    set_pem(socket, WSS_CERT_PEM, "server", "pem");
+    SET_PEM(socket, WSS_CERT_PEM, "server.pem");
     CHECK_ERRNO(zmq_bind(socket, server), EINVAL); // no key
-    set_pem(socket, WSS_KEY_PEM, "client", "key");
+    SET_PEM(socket, WSS_KEY_PEM, "client.key");
     CHECK_ERRNO(zmq_bind(socket, server), EINVAL); // another certificate's key
     SET_TEXT(socket, WSS_KEY_PEM, "garbage");
     CHECK_ERRNO(zmq_bind(socket, server), EINVAL);
-    identify(socket, "server");
+    IDENTIFY(socket, "server");
     SET_TEXT(socket, WSS_TRUST_PEM, "garbage");
     CHECK_ERRNO(zmq_bind(socket, server), EINVAL);
     CHECK_ERRNO(zmq_connect(socket, client), EINVAL);
-    trust(socket, "ca");
+    TRUST(socket, "ca");
     SET_TEXT(socket, WSS_HOSTNAME, "no name");
     CHECK_ERRNO(zmq_connect(socket, client), EINVAL);
     SET_TEXT(socket, WSS_HOSTNAME, "localhost");
@@ -423,7 +355,7 @@ static void expect_refusal(void *server, void *client) {
 
 TLS_TEST_EACH(wrong_certificate, "stranger", "expired", "client", "own") {
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = new_client(ZMQ_PAIR);
-    identify(server, transport);
+    IDENTIFY(server, transport);
     expect_refusal(server, client);
 }
 
@@ -436,28 +368,28 @@ TLS_TEST(wrong_name) {
 TLS_TEST(wrong_host) {
     // Without the option the name is that of the endpoint: 127.0.0.1, which is not a.example.
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
-    identify(server, "own");
-    trust(client, "own");
+    IDENTIFY(server, "own");
+    TRUST(client, "own");
     expect_refusal(server, client);
 }
 
 TLS_TEST(no_certificate_where_one_is_required) {
     void *server = new_server(ZMQ_PAIR), *client = new_client(ZMQ_PAIR);
-    trust(server, "ca");
+    TRUST(server, "ca");
     expect_refusal(server, client);
 }
 
 TLS_TEST(certificate_of_a_stranger) {
     void *server = new_server(ZMQ_PAIR), *client = new_client(ZMQ_PAIR);
-    trust(server, "other-ca");
-    identify(client, "client");
+    TRUST(server, "other-ca");
+    IDENTIFY(client, "client");
     expect_refusal(server, client);
 }
 
 TLS_TEST(certificates_on_both_sides) {
     void *server = new_server(ZMQ_PAIR), *client = new_client(ZMQ_PAIR);
-    trust(server, "ca");
-    identify(client, "client");
+    TRUST(server, "ca");
+    IDENTIFY(client, "client");
     CONNECT(client, bind_tls(server));
     BOUNCE(client, server);
 }
@@ -466,8 +398,8 @@ TLS_TEST(certificates_on_both_sides) {
 // common name and no other.
 TLS_TEST(self_signed_certificate_that_is_trusted) {
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
-    identify(server, "own");
-    trust(client, "own");
+    IDENTIFY(server, "own");
+    TRUST(client, "own");
     SET_TEXT(client, WSS_HOSTNAME, "a.example");
     CONNECT(client, bind_tls(server));
     BOUNCE(client, server);
@@ -495,7 +427,7 @@ TLS_TEST(system_trust) {
     void *other = NEW_SOCKET(ZMQ_PAIR);
     SET_INT(other, WSS_TRUST_SYSTEM, 1);
     CHECK_ERRNO(zmq_connect(other, endpoint), EINVAL);
-    trust(other, "ca");
+    TRUST(other, "ca");
     CHECK_OK(zmq_connect(other, endpoint));
 }
 

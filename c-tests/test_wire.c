@@ -4,6 +4,7 @@
 // byte where the protocol says which bytes, and then everything a peer must not say.
 #include "harness.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 // A raw peer of a fresh socket of this type.
@@ -978,6 +979,33 @@ TEST_SLOW(random_bytes, 60) {
     do
         frame = RECV(s);
     while (frame.size != 11 || memcmp(frame.data, "still alive", 11) != 0);
+}
+
+// A write that fails says nothing about what the peer had sent before it went away.
+TEST_OURS_ONLY(a_failed_write_loses_nothing_that_was_sent_before,
+               "at the high-water mark it forgets what it has not read when the connection breaks") {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(s, ZMQ_RCVHWM, 1);
+    const char *endpoint = BIND(s, "tcp");
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    int fd = RAW_CONNECT(endpoint);
+    ZMTP_HANDSHAKE(fd, 1, "DEALER", NULL);
+    AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    // So few that the kernel sends them at once: what waits there is forgotten with the reset.
+    for (int i = 0; i < 5; i++)
+        ZMTP_SEND(fd, 0, &(char){(char)('0' + i)}, 1);
+    WAIT_EVENTS(s, ZMQ_POLLIN);
+    // With a reset, so that already the first write fails.
+    CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)));
+    close(fd);
+    for (int i = 0; i < 3; i++)
+        TRY_SEND(s, "in vain");
+    // Whoever has greeted this one has dealt with the failure too.
+    int other = RAW_CONNECT(endpoint);
+    ZMTP_HANDSHAKE(other, 1, "DEALER", NULL);
+    for (int i = 0; i < 5; i++)
+        EXPECT_BYTES(s, &(char){(char)('0' + i)}, 1, false);
+    AWAIT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
 }
 
 // A REQ takes [delimiter, body]; anything else is a protocol error and final.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // wss://: ws inside TLS, with the certificates of the ZMQ_WSS_* options, made by certificates.sh. What
-// ws does is tested in test_ws.c, what TLS does in test_tls.c.
+// ws does is tested in test_ws.c, what TLS does in test_tls.c, full connections in test_backpressure.c.
 #include "harness.h"
 
 #include <unistd.h>
@@ -9,29 +9,15 @@
 #define NO_WSS "Debian's is built without it"
 #define WSS_TEST(name) TEST_OURS_ONLY(name, NO_WSS)
 
-enum { WSS_KEY_PEM = 103, WSS_CERT_PEM = 104, WSS_TRUST_PEM = 105 };
-
-static void set_pem(void *socket, int option, const char *name) {
-    char path[1024], text[8192];
-    snprintf(path, sizeof path, "%s/%s", CERTIFICATES, name);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        skip("no certificates: openssl is missing");
-    size_t size = fread(text, 1, sizeof text, file);
-    fclose(file);
-    SET_BYTES(socket, option, text, size);
-}
-
 static void *new_server(int type) {
     void *socket = NEW_SOCKET(type);
-    set_pem(socket, WSS_CERT_PEM, "server.pem");
-    set_pem(socket, WSS_KEY_PEM, "server.key");
+    IDENTIFY(socket, "server");
     return socket;
 }
 
 static void *new_client(int type) {
     void *socket = NEW_SOCKET(type);
-    set_pem(socket, WSS_TRUST_PEM, "ca.pem");
+    TRUST(socket, "ca");
     return socket;
 }
 
@@ -120,30 +106,6 @@ WSS_TEST(many_messages) {
     }
 }
 
-WSS_TEST(many_messages_through_a_small_buffer) {
-    enum { COUNT = 300, LARGEST = 30000 };
-    void *server = new_server(ZMQ_PUSH), *client = new_client(ZMQ_PULL);
-    SET_INT(server, ZMQ_SNDBUF, 4096);
-    SET_INT(server, ZMQ_SNDHWM, 20);
-    join(server, client);
-    WAIT_EVENTS(server, ZMQ_POLLOUT);
-    char *body = malloc(LARGEST), *got = malloc(LARGEST);
-    for (int sent = 0, received = 0; received < COUNT; received++) {
-        for (; sent < COUNT; sent++) {
-            size_t size = (size_t)sent * 7919 % LARGEST;
-            fill(body, size, (unsigned)sent);
-            if (zmq_send(server, body, size, ZMQ_DONTWAIT) < 0)
-                break;
-        }
-        int size = zmq_recv(client, got, LARGEST, 0);
-        CHECK_EQ(size, (int)((size_t)received * 7919 % LARGEST));
-        fill(body, (size_t)size, (unsigned)received);
-        CHECK(memcmp(body, got, (size_t)size) == 0);
-    }
-    free(body);
-    free(got);
-}
-
 WSS_TEST(events) {
     void *server = new_server(ZMQ_DEALER), *client = new_client(ZMQ_DEALER);
     const char *endpoint = BIND_ADDRESS(server, "wss://127.0.0.1:*/path");
@@ -166,7 +128,7 @@ WSS_TEST(events) {
 // A client that trusts nobody who could have signed for this server.
 WSS_TEST(no_trust) {
     void *server = new_server(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
-    set_pem(client, WSS_TRUST_PEM, "other-ca.pem");
+    TRUST(client, "other-ca");
     const char *endpoint = BIND_ADDRESS(server, "wss://127.0.0.1:*");
     void *mon = MONITOR(client, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);

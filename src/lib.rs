@@ -26,8 +26,8 @@ pub mod ctx;
 pub mod endpoint;
 pub mod engine;
 pub mod errno;
-// The models of the hand-overs (`--cfg loom`) need no C interface.
-#[cfg(not(loom))]
+// The models of the hand-overs (the feature `loom`) need no C interface.
+#[cfg(not(feature = "loom"))]
 pub mod ffi;
 pub mod io;
 pub mod mechanism;

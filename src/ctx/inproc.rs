@@ -6,7 +6,7 @@ use crate::engine::Owner;
 use crate::errno::{Error, Result};
 use crate::io::limit;
 use crate::pipe::rope::Writer;
-use crate::pipe::{Peer, Pipe, PipeId, UNLIMITED, pair};
+use crate::pipe::{Body, Peer, Pipe, PipeId, UNLIMITED, pair};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +25,11 @@ pub struct Side {
     pub routing_id: Vec<u8>,
     /// This side wants to know the other's routing id.
     pub recv_routing_id: bool,
+    /// The first message for every peer (ZMQ_HELLO_MSG); empty for none.
+    pub hello: Vec<u8>,
+    /// What this side receives, if it has bound, when a peer goes (ZMQ_DISCONNECT_MSG); empty for
+    /// none.
+    pub disconnect: Vec<u8>,
     /// This side keeps the newest message only of what it sends, of what it receives.
     pub conflate: (bool, bool),
 }
@@ -122,6 +127,8 @@ pub struct InprocEnd {
 pub struct InprocPeer {
     pub end: Arc<End>,
     pub facts: PeerFacts,
+    /// What the peer is to receive when this end closes; empty for nothing.
+    pub farewell: Vec<u8>,
 }
 
 /// How many messages fit into a pipe: the sender's mark plus the receiver's.
@@ -202,9 +209,11 @@ impl Registry {
                 combined_limit(connecter_side.sndhwm, side.rcvhwm),
             );
             let binder_facts = PeerFacts::of(&side, &connecter_side);
-            let binder = InprocPeer { end: end.clone(), facts: binder_facts };
+            let farewell = side.disconnect.clone();
+            let binder = InprocPeer { end: end.clone(), facts: binder_facts, farewell };
             connecter_side.port.bound(&connecter, binder);
-            let peer = Some(InprocPeer { end: connecter, facts });
+            greet(&mut pipe, &side.hello);
+            let peer = Some(InprocPeer { end: connecter, facts, farewell: Vec::new() });
             side.port.attach_inproc(pipe, InprocEnd { own: end, peer });
         }
         names.bound.insert(name.to_vec(), side);
@@ -257,7 +266,7 @@ impl Registry {
     pub fn connect(&self, name: &[u8], side: Side) -> Result<(Pipe, InprocEnd)> {
         let mut names = self.0.lock();
         if let Some(binder) = names.bound.get(name) {
-            return join(&side, binder);
+            return join(&side, binder, true);
         }
         let own = End::new(side.port.clone());
         let binder = Arc::new(Unbound { end: Mutex::new(None) });
@@ -265,6 +274,7 @@ impl Registry {
             pair((binder.clone(), own.clone()), (limit(side.sndhwm), limit(side.rcvhwm)))?;
         conflate(&side, &mut pipe, &mut other);
         pipe.awaiting_identity = side.recv_routing_id;
+        greet(&mut pipe, &side.hello);
         let waiting = Pending { side, pipe: other, connecter: own.clone(), binder };
         names.pending.entry(name.to_vec()).or_default().push(waiting);
         Ok((pipe, InprocEnd { own, peer: None }))
@@ -275,7 +285,7 @@ impl Registry {
         let names = self.0.lock();
         match names.bound.get(name) {
             Some(binder) if types.contains(&binder.socket_type) => {
-                join(side, binder).map(|(pipe, _)| Some(pipe))
+                join(side, binder, false).map(|(pipe, _)| Some(pipe))
             }
             _ => Ok(None),
         }
@@ -283,7 +293,8 @@ impl Registry {
 }
 
 /// Makes the pipe between two sides: the binder's end is attached to it, the connecter's returned.
-fn join(side: &Side, binder: &Side) -> Result<(Pipe, InprocEnd)> {
+/// `greeting`: each says hello to the other.
+fn join(side: &Side, binder: &Side, greeting: bool) -> Result<(Pipe, InprocEnd)> {
     let own = End::new(side.port.clone());
     let peer = End::new(binder.port.clone());
     let send = combined_limit(side.sndhwm, binder.rcvhwm);
@@ -294,10 +305,22 @@ fn join(side: &Side, binder: &Side) -> Result<(Pipe, InprocEnd)> {
     let other_facts = PeerFacts::of(side, binder);
     pipe.routing_id = facts.routing_id.clone();
     other.routing_id = other_facts.routing_id.clone();
-    let connecter = InprocPeer { end: own.clone(), facts: other_facts };
+    if greeting {
+        greet(&mut pipe, &side.hello);
+        greet(&mut other, &binder.hello);
+    }
+    let connecter = InprocPeer { end: own.clone(), facts: other_facts, farewell: Vec::new() };
     let other_end = InprocEnd { own: peer.clone(), peer: Some(connecter) };
     binder.port.attach_inproc(other, other_end);
-    Ok((pipe, InprocEnd { own, peer: Some(InprocPeer { end: peer, facts }) }))
+    let farewell = binder.disconnect.clone();
+    Ok((pipe, InprocEnd { own, peer: Some(InprocPeer { end: peer, facts, farewell }) }))
+}
+
+/// Writes the first message of a pipe.
+fn greet(pipe: &mut Pipe, hello: &[u8]) {
+    if !hello.is_empty() && pipe.write(&mut Body::Bytes(hello), false).is_ok() {
+        pipe.flush();
+    }
 }
 
 /// Makes the pipe keep the newest message only, if the connecting side asks for it.

@@ -29,6 +29,8 @@ impl Context {
             sndhwm: 0,
             rcvhwm: 0,
             routing_id: Vec::new(),
+            hello: Vec::new(),
+            disconnect: Vec::new(),
             recv_routing_id: false,
             conflate: (false, false),
         };

@@ -27,7 +27,7 @@ pub use host::{Host, Zone};
 pub use ipc::{IpcAddress, IpcBind};
 pub use tcp::{TcpBind, TcpConnect, TcpSource, tcp_endpoint};
 pub use tipc::{TipcAddress, TipcBind};
-pub use udp::UdpAddress;
+pub use udp::{UdpAddress, peer_address, peer_address_text};
 pub use vsock::VsockAddress;
 pub use ws::{WsBind, WsConnect, ws_endpoint};
 

@@ -2,9 +2,12 @@
 //! Addresses of udp: "\[interface;\]host:port". Man page: zmq_udp(7).
 #![forbid(unsafe_code)]
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::host::{Host, Wildcards, parse_host_port};
 use super::tcp::split_source;
 use crate::errno::{Error, Result};
+use crate::options::text::{ip_literal, leading_int};
 
 /// An address to bind to, or a group to join; or one to send to.
 ///
@@ -57,6 +60,44 @@ impl UdpAddress {
     /// The endpoint as written, scheme included (libzmq leaves that out of `ZMQ_LAST_ENDPOINT`).
     pub fn endpoint(&self) -> Vec<u8> {
         [b"udp://", self.text.as_slice()].concat()
+    }
+}
+
+/// The address that a DGRAM socket gives with a datagram: "ip:port" and a NUL. IPv4 stays IPv4 on
+/// a socket of IPv6.
+pub fn peer_address_text(from: &SocketAddr) -> Vec<u8> {
+    let shown = match from.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, from.port()),
+        IpAddr::V6(_) => *from,
+    };
+    format!("{shown}\0").into_bytes()
+}
+
+/// The address in the first part of what a DGRAM socket sends, for a socket of IPv6 or of IPv4;
+/// `None` for what is none, since names are not looked up here.
+pub fn peer_address(text: &[u8], ipv6: bool) -> Option<SocketAddr> {
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    let text = &text[..end];
+    let exact = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let address = match exact {
+        Some(address) => address,
+        None => {
+            let colon = text.iter().rposition(|byte| *byte == b':')?;
+            let host = match &text[..colon] {
+                [b'[', inner @ .., b']'] => inner,
+                host => host,
+            };
+            let port = u16::try_from(leading_int(&text[colon + 1..])).ok()?;
+            SocketAddr::new(ip_literal(host)?, port)
+        }
+    };
+    match address {
+        _ if address.port() == 0 => None,
+        SocketAddr::V4(v4) if ipv6 => {
+            Some(SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()))
+        }
+        SocketAddr::V6(_) if !ipv6 => None,
+        address => Some(address),
     }
 }
 
@@ -116,6 +157,40 @@ mod tests {
             for parse in [UdpAddress::parse_bind, UdpAddress::parse_connect] {
                 assert_eq!(parse(text.as_bytes()), Err(Error::INVAL), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn addresses_of_peers() {
+        for (text, v4, v6) in [
+            ("127.0.0.1:5555", Some("127.0.0.1:5555"), Some("[::ffff:127.0.0.1]:5555")),
+            ("127.0.0.1:5555\0", Some("127.0.0.1:5555"), Some("[::ffff:127.0.0.1]:5555")),
+            ("127.1:55x", Some("127.0.0.1:55"), Some("[::ffff:127.0.0.1]:55")),
+            ("[::1]:5555", None, Some("[::1]:5555")),
+            ("::1:5555", None, Some("[::1]:5555")),
+            ("127.0.0.1", None, None),
+            ("127.0.0.1:", None, None),
+            ("127.0.0.1:0", None, None),
+            ("127.0.0.1:65536", None, None),
+            ("localhost:5555", None, None),
+            (":5555", None, None),
+            ("", None, None),
+            ("\0", None, None),
+        ] {
+            for (ipv6, expected) in [(false, v4), (true, v6)] {
+                let address = peer_address(text.as_bytes(), ipv6).map(|it| it.to_string());
+                assert_eq!(address.as_deref(), expected, "{text:?} {ipv6}");
+            }
+        }
+        assert_eq!(peer_address(b"\xff:1", true), None);
+        for (address, text) in [
+            ("127.0.0.1:5555", "127.0.0.1:5555\0"),
+            ("[::ffff:127.0.0.1]:5555", "127.0.0.1:5555\0"),
+            ("[::1]:5555", "[::1]:5555\0"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(peer_address_text(&address), text.as_bytes());
+            assert!(peer_address(text.as_bytes(), true).is_some());
         }
     }
 

@@ -6,6 +6,8 @@
 //!
 //! Without the one, and with the framing of the pipe itself, frames stay as they came in.
 
+use super::datagram::Inbound;
+use crate::msg::GROUP_MAX;
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::Open;
 use crate::zmtp::zws::Side;
@@ -21,6 +23,8 @@ pub enum Deframing {
     WebSocket(Side),
     /// Not at all: every read is a message part of its own (STREAM).
     Raw,
+    /// Each datagram is a message.
+    Datagrams(Inbound),
 }
 
 /// The way in of one connection.
@@ -69,9 +73,47 @@ impl ReplyFilter {
     }
 }
 
+/// The rule for what may reach a DISH socket (RFC 48): a group of at most 255 bytes, and a body.
+/// Anything else is a breach of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GroupFilter {
+    #[default]
+    Group,
+    Body,
+}
+
+impl GroupFilter {
+    /// The state after this frame; `None`: it must not come here.
+    pub fn next(self, flags: u8, length: usize) -> Option<GroupFilter> {
+        if flags & COMMAND != 0 {
+            return Some(self);
+        }
+        match (self, flags & MORE != 0) {
+            (GroupFilter::Group, true) if length <= GROUP_MAX => Some(GroupFilter::Body),
+            (GroupFilter::Body, false) => Some(GroupFilter::Group),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups() {
+        let run = |frames: &[(u8, usize)]| {
+            frames
+                .iter()
+                .try_fold(GroupFilter::Group, |state, (flags, length)| state.next(*flags, *length))
+        };
+        assert_eq!(run(&[(MORE, 2), (0, 5)]), Some(GroupFilter::Group));
+        assert_eq!(run(&[(MORE, 0), (COMMAND, 5), (0, 0)]), Some(GroupFilter::Group));
+        assert_eq!(run(&[(MORE, 255)]), Some(GroupFilter::Body));
+        assert_eq!(run(&[(MORE, 256)]), None);
+        assert_eq!(run(&[(0, 2)]), None);
+        assert_eq!(run(&[(MORE, 2), (MORE, 2)]), None);
+    }
 
     #[test]
     fn replies() {

@@ -6,6 +6,7 @@
 //! Without the one, and with the framing of the pipe itself, there is nothing to do: the pipe's
 //! bytes go out as they lie.
 
+use super::datagram::Outbound;
 use crate::msg::Msg;
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::command::Subscription;
@@ -23,6 +24,8 @@ pub enum Framing {
     WebSocket(Framer),
     /// Nothing (STREAM).
     Raw,
+    /// Nothing: each message is a datagram, which [`Tx`](super::Tx) makes.
+    Datagrams(Outbound),
 }
 
 impl Framing {
@@ -30,7 +33,7 @@ impl Framing {
     /// returned.
     fn head(&mut self, flags: Flags, length: usize, out: &mut Vec<u8>) -> Option<Mask> {
         match self {
-            Framing::Raw => None,
+            Framing::Raw | Framing::Datagrams(_) => None,
             Framing::Zmtp(framing) => {
                 let mut header = [0; frame::MAX_HEADER_ANY];
                 let header_length = framing.encode_header(flags, length as u64, &mut header);
@@ -66,25 +69,40 @@ pub struct Encoder {
     /// In whose form subscriptions go out.
     version: Version,
     as_it_lies: bool,
+    /// A frame could not be sealed; nothing may follow it.
+    broken: bool,
 }
 
 impl Encoder {
     /// The pipe's bytes as they lie: ZMTP 2.0 and later.
     pub fn plain() -> Encoder {
         let framing = Framing::Zmtp(frame::Framing::V2);
-        Encoder { seal: None, framing, version: Version::V3_1, as_it_lies: true }
+        Encoder { seal: None, framing, version: Version::V3_1, as_it_lies: true, broken: false }
     }
 
     /// Frame by frame for a peer of this version: ZMTP 1.0, and earlier than 3.1 where
     /// subscriptions flow.
     pub fn framed(version: Version) -> Encoder {
         let framing = Framing::Zmtp(version.framing());
-        Encoder { seal: None, framing, version, as_it_lies: false }
+        Encoder { framing, version, as_it_lies: false, ..Encoder::plain() }
     }
 
     /// Bodies only (STREAM).
     pub fn raw() -> Encoder {
         Encoder { framing: Framing::Raw, as_it_lies: false, ..Encoder::plain() }
+    }
+
+    /// Message by message as datagrams.
+    pub fn datagrams(outbound: Outbound) -> Encoder {
+        Encoder { framing: Framing::Datagrams(outbound), as_it_lies: false, ..Encoder::plain() }
+    }
+
+    /// What becomes of datagrams, if that is what is sent.
+    pub fn outbound(&self) -> Option<Outbound> {
+        match self.framing {
+            Framing::Datagrams(outbound) => Some(outbound),
+            _ => None,
+        }
     }
 
     /// Inside WebSocket, from this side. Subscriptions are messages there (RFC 45).
@@ -102,6 +120,11 @@ impl Encoder {
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.as_it_lies
+    }
+
+    /// A frame could not be sealed: the connection has to end.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Appends one frame of the pipe, or of [`Link::send_command`](super::Link::send_command).
@@ -166,12 +189,13 @@ impl Encoder {
                 out.extend_from_slice(body);
             }),
             // What the flags say travels inside.
-            Some(seal) => {
-                let length = seal.sealed_length(length);
-                self.framing.put(Flags::NONE, length, out, |out| {
+            Some(_) if self.broken => {}
+            Some(seal) => match seal.sealed_length(flags, head, body) {
+                Some(length) => self.framing.put(Flags::NONE, length, out, |out| {
                     seal.seal(flags, head, body, out);
-                });
-            }
+                }),
+                None => self.broken = true,
+            },
         }
     }
 }
@@ -227,8 +251,8 @@ mod tests {
     struct Transcript;
 
     impl Seal for Transcript {
-        fn sealed_length(&self, length: usize) -> usize {
-            length + 2
+        fn sealed_length(&mut self, _flags: Flags, head: &[u8], body: &[u8]) -> Option<usize> {
+            (body != b"no").then_some(head.len() + body.len() + 2)
         }
 
         fn seal(&mut self, flags: Flags, head: &[u8], body: &[u8], out: &mut Vec<u8>) {
@@ -248,6 +272,11 @@ mod tests {
             let mut out = Vec::new();
             encoder.frames(b"\x01\x01a\x00\x02bc\x04\x0b\x09SUBSCRIBEt", &mut out);
             assert_eq!(out, [b"\x00\x031|a\x00\x040|bc", subscription].concat());
+            assert!(!encoder.is_broken());
+            out.clear();
+            encoder.frames(b"\x00\x01a\x00\x02no\x00\x01b", &mut out);
+            assert_eq!(out, b"\x00\x030|a");
+            assert!(encoder.is_broken());
         }
     }
 }

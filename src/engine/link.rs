@@ -17,6 +17,7 @@ use crate::pipe::rope::{self, Committed, Sender, Writer};
 use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
 use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
+use crate::zmtp::frame::{Flags, MAX_HEADER, encode_header};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,6 +69,8 @@ pub enum Request {
     Promise,
     /// The kernel takes no more: write when it does.
     Blocked,
+    /// Nothing can be written any more; there may be something left to read.
+    WriteFailed(Error),
     /// The connection broke.
     Failed(Failure),
     /// The socket has closed its end of the pipe.
@@ -100,12 +103,16 @@ pub struct Traffic {
     pub leftover: Vec<u8>,
     /// The end of the handshake that could not be sent yet.
     pub unsent: Vec<u8>,
+    /// A message to be sent ahead of those in the pipe (ZMQ_HELLO_MSG).
+    pub hello: Option<Vec<u8>>,
 }
 
 pub struct Link {
     ownership: TxOwnership,
     /// Writing makes no sense now: no connection, or a full kernel buffer.
     blocked: AtomicBool,
+    /// Each message is a write of its own, whoever makes it.
+    datagrams: AtomicBool,
     tx: Mutex<Tx>,
     committed: Committed,
     /// Rope bytes and bodies written so far, to be compared with what was appended.
@@ -116,7 +123,7 @@ pub struct Link {
     commands_waiting: AtomicBool,
     /// A conflating pipe has a message that was not looked at.
     latest_waiting: AtomicBool,
-    /// The stream holds bytes that the kernel has not taken.
+    /// See [`Tx::has_unsent`].
     unsent: AtomicBool,
     home: Arc<dyn Home>,
     /// The session's number at the I/O thread.
@@ -144,6 +151,7 @@ impl Link {
         Link {
             ownership: TxOwnership::new(),
             blocked: AtomicBool::new(true),
+            datagrams: AtomicBool::new(false),
             tx: Mutex::new(Tx::new(Sender::new(outbound), outbound_latest)),
             committed,
             sent: AtomicU64::new(0),
@@ -221,7 +229,8 @@ impl Link {
     }
 
     fn write_direct(&self, writer: &mut Writer) {
-        if pace::is_stream() {
+        let datagrams = self.datagrams.load(Ordering::Relaxed);
+        if !datagrams && pace::is_stream() {
             self.promise();
             return;
         }
@@ -229,7 +238,9 @@ impl Link {
             return;
         }
         self.write_owned(Some(writer));
-        pace::written();
+        if !datagrams {
+            pace::written();
+        }
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
@@ -260,8 +271,9 @@ impl Link {
                 Progress::Detached => self.ownership.app_to_io(),
                 Progress::Failed(error) => {
                     self.blocked.store(true, Ordering::Release);
+                    // Told first: while the output is owned there is no other connection.
+                    self.request(Request::WriteFailed(error));
                     self.ownership.app_to_io();
-                    self.request(Request::Failed(Failure::connection(error)));
                 }
             }
             // Commands may have come in from a reading thread meanwhile.
@@ -328,7 +340,16 @@ impl Link {
             rx.preload(&traffic.leftover)?;
         }
         self.take_output();
-        self.tx.lock().attach(traffic.stream, traffic.encoder, traffic.unsent);
+        self.datagrams.store(traffic.encoder.outbound().is_some(), Ordering::Relaxed);
+        {
+            let mut tx = self.tx.lock();
+            tx.attach(traffic.stream, traffic.encoder, traffic.unsent);
+            if let Some(hello) = traffic.hello {
+                let mut header = [0; MAX_HEADER];
+                let length = encode_header(Flags::NONE, hello.len() as u64, &mut header);
+                tx.insert(&mut [&header[..length], &hello].concat());
+            }
+        }
         self.blocked.store(false, Ordering::Release);
         self.ownership.io_keep();
         Ok(())

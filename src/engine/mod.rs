@@ -9,14 +9,18 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+mod datagram;
 mod decode;
 mod encode;
 mod link;
 mod outbox;
 mod pace;
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
+mod partial_writes;
 mod rx;
 mod rx_claim;
 mod rx_set;
+mod seal;
 mod tx;
 mod tx_ownership;
 
@@ -26,11 +30,13 @@ pub const ASYNC_ONLY: bool = cfg!(feature = "async-only");
 
 pub use crate::zmtp::error::FailureClass;
 pub use counters::{Counters, Side, Written};
+pub use datagram::{Inbound, Outbound};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
 pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};
 pub use rx_set::{RxSet, Watch};
+pub use seal::halves;
 pub use tx::{Progress, Tx};
 pub use tx_ownership::{TxOwnership, TxState};

@@ -7,9 +7,10 @@
 //! the body that is next, and, where bodies have to be masked, how far that has come. Bytes and
 //! bodies stay valid until [`advance`](Outbox::advance) says that they were written.
 
-use super::tx::SLICES;
+use super::tx::{self, SLICES};
 use crate::errno::Result;
 use crate::msg::Msg;
+use crate::pipe::rope::LARGEST_PIECE;
 use crate::transport::{Stream, WriteOutcome};
 use crate::zmtp::zws::Mask;
 use std::collections::VecDeque;
@@ -98,30 +99,40 @@ impl Outbox {
         }
     }
 
-    /// One attempt; beside the outcome how much was offered.
+    /// One attempt; beside the outcome how much was offered. As with a
+    /// [`Sender`](crate::pipe::rope::Sender), bodies are offered up to a bound.
     pub fn write(&self, stream: &Stream) -> Result<(WriteOutcome, usize)> {
         if self.bodies.is_empty() {
             let rest = &self.bytes[self.bytes_written..];
-            return Ok((stream.write_one(rest)?, rest.len()));
+            let piece = rest.get(..LARGEST_PIECE).unwrap_or(rest);
+            return Ok((stream.write_one(piece)?, piece.len()));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         let mut total = 0;
-        let mut add = |piece| {
-            let piece: &[u8] = piece;
+        // False: nothing may follow in this write.
+        let mut add = |rest| {
+            let rest: &[u8] = rest;
+            let piece = rest.get(..LARGEST_PIECE).unwrap_or(rest);
             if !piece.is_empty() && count < SLICES {
                 slices[count] = IoSlice::new(piece);
                 count += 1;
                 total += piece.len();
             }
+            piece.len() == rest.len() && total < tx::BATCH
         };
         let (mut at, mut skip) = (self.bytes_written, self.body_written);
+        let mut whole = true;
         for body in &self.bodies {
-            add(&self.bytes[at..body.at]);
-            add(&body.message.data()[skip..]);
+            whole = add(&self.bytes[at..body.at]) && add(&body.message.data()[skip..]);
             (at, skip) = (body.at, 0);
+            if !whole {
+                break;
+            }
         }
-        add(&self.bytes[at..]);
+        if whole {
+            add(&self.bytes[at..]);
+        }
         Ok((stream.write_some(&slices[..count])?, total))
     }
 

@@ -7,10 +7,10 @@
 mod websocket;
 
 use self::websocket::{Inbox, Incoming};
-use super::decode::{Decoder, Deframing, ReplyFilter};
+use super::decode::{Decoder, Deframing, GroupFilter, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
-use crate::msg::{Metadata, Msg, MsgBuilder};
+use crate::msg::{GROUP_MAX, Metadata, Msg, MsgBuilder};
 use crate::pipe::rope::{self, COMMAND, LONG, MORE, SKIP, Writer, rope};
 use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{ReadOutcome, Stream};
@@ -55,6 +55,10 @@ pub struct RxRules {
     pub subscriptions: bool,
     /// Only replies may come (REQ).
     pub replies_only: bool,
+    /// Groups joined and left are for the socket (RADIO); others drop them.
+    pub groups: bool,
+    /// Only messages with a group may come (DISH).
+    pub grouped_only: bool,
 }
 
 struct Large {
@@ -74,15 +78,16 @@ struct Front {
 
 /// The input of a connection. Touched only by whoever has the claim.
 pub struct Rx {
-    writer: Writer,
+    pub(super) writer: Writer,
     stream: Option<Arc<Stream>>,
     decoder: Decoder,
-    rules: RxRules,
+    pub(super) rules: RxRules,
     filter: ReplyFilter,
+    group_filter: GroupFilter,
     large: Option<Large>,
     front: Option<Front>,
     /// Received bytes of a framing that is not the pipe's.
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     /// Received bytes of messages of WebSocket, and a large one that began there.
     inbox: Inbox,
     incoming: Option<Incoming>,
@@ -100,6 +105,7 @@ impl Rx {
             decoder: Decoder::new(Deframing::Zmtp),
             rules,
             filter: ReplyFilter::Begin,
+            group_filter: GroupFilter::Group,
             large: None,
             front: None,
             scratch: Vec::new(),
@@ -140,6 +146,7 @@ impl Rx {
         self.stream = Some(stream);
         self.decoder = decoder;
         self.filter = ReplyFilter::Begin;
+        self.group_filter = GroupFilter::Group;
         self.writer.append_metadata(metadata);
     }
 
@@ -155,7 +162,9 @@ impl Rx {
                 self.writer.received(bytes.len());
             }
             Deframing::WebSocket(_) => self.inbox.preload(bytes),
-            Deframing::Legacy | Deframing::Raw => self.scratch.extend_from_slice(bytes),
+            Deframing::Legacy | Deframing::Raw | Deframing::Datagrams(_) => {
+                self.scratch.extend_from_slice(bytes)
+            }
         }
         Ok(())
     }
@@ -163,7 +172,12 @@ impl Rx {
     /// Appends a frame that did not come over the wire: an empty one tells a STREAM socket that its
     /// peer came or went. True: the socket's pipe was asleep.
     pub fn inject(&mut self, flags: u8, body: &[u8]) -> bool {
-        self.writer.append(flags, body).is_ok() && self.commit()
+        let appended = if body.len() < REFERENCE_THRESHOLD {
+            self.writer.append(flags, body)
+        } else {
+            Msg::from_slice(body).and_then(|body| self.writer.append_external(flags, body))
+        };
+        appended.is_ok() && self.commit()
     }
 
     /// Forgets the stream and every message not received whole.
@@ -256,6 +270,9 @@ impl Rx {
         if matches!(self.decoder.framing, Deframing::WebSocket(_)) {
             return self.receive_messages(stream);
         }
+        if let Deframing::Datagrams(inbound) = self.decoder.framing {
+            return self.receive_datagram(stream, inbound);
+        }
         if self.decoder.framing != Deframing::Zmtp {
             let before = self.scratch.len();
             self.scratch.resize(before + RAW_PART, 0);
@@ -301,6 +318,7 @@ impl Rx {
             Deframing::Zmtp => self.parse_plain(link),
             Deframing::Legacy => self.parse_legacy(),
             Deframing::WebSocket(side) => self.parse_messages(side, link),
+            Deframing::Datagrams(_) => Ok(self.has_room()),
             Deframing::Raw => {
                 if self.scratch.is_empty() {
                     return Ok(true);
@@ -343,7 +361,7 @@ impl Rx {
             // Commands do not wait for room: a PING is answered however full the pipe is.
             let complete = unparsed.len() - header_len >= length;
             if complete && flags & COMMAND != 0 {
-                self.accept_command(header_len, length, flags, link);
+                self.accept_command(header_len, length, flags, link)?;
                 continue;
             }
             if flags & COMMAND == 0 && !self.has_room() {
@@ -402,7 +420,7 @@ impl Rx {
                 // The box ends with the plain text.
                 let unparsed = self.writer.unparsed();
                 let last = unparsed.len() == offset + length;
-                let keep = self.obey(&unparsed[offset..offset + length], last, link);
+                let keep = self.obey(&unparsed[offset..offset + length], last, link)?;
                 self.writer.accept_body(offset, length, if keep { flags } else { flags | SKIP });
                 continue;
             }
@@ -451,7 +469,7 @@ impl Rx {
         let body: Msg = body.finish();
         let mut flags = flags;
         if flags & COMMAND != 0 {
-            if !self.obey(body.data(), true, link) {
+            if !self.obey(body.data(), true, link)? {
                 flags |= SKIP;
             }
         } else {
@@ -461,15 +479,22 @@ impl Rx {
         Ok(())
     }
 
-    fn accept_command(&mut self, header: usize, length: usize, flags: u8, link: &Link) {
+    fn accept_command(
+        &mut self,
+        header: usize,
+        length: usize,
+        flags: u8,
+        link: &Link,
+    ) -> std::result::Result<(), Failure> {
         let unparsed = self.writer.unparsed();
         let last = unparsed.len() == header + length;
-        let keep = self.obey(&unparsed[header..header + length], last, link);
+        let keep = self.obey(&unparsed[header..header + length], last, link)?;
         self.writer.accept_frame(header + length, if keep { flags } else { flags | SKIP });
+        Ok(())
     }
 
     /// Acts on a command. `last`: nothing came behind it. True: it is for the socket.
-    fn obey(&self, body: &[u8], last: bool, link: &Link) -> bool {
+    fn obey(&self, body: &[u8], last: bool, link: &Link) -> std::result::Result<bool, Failure> {
         match Command::parse(body) {
             Command::Ping { ttl_deciseconds, context } => {
                 let mut frame = Vec::new();
@@ -478,16 +503,38 @@ impl Rx {
                 if ttl_deciseconds > 0 {
                     link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
                 }
-                false
+                Ok(false)
             }
-            Command::Subscribe(_) | Command::Cancel(_) => self.rules.subscriptions,
-            _ => false,
+            command => self.is_for_socket(command, body.len()),
+        }
+    }
+
+    /// Whether a command is for the socket; all of it has `length` bytes.
+    fn is_for_socket(
+        &self,
+        command: Command<'_>,
+        length: usize,
+    ) -> std::result::Result<bool, Failure> {
+        match command {
+            Command::Subscribe(_) | Command::Cancel(_) => Ok(self.rules.subscriptions),
+            Command::Join(_) | Command::Leave(_) if self.rules.groups => {
+                let name = if matches!(command, Command::Join(_)) { 5 } else { 6 };
+                if length > name + GROUP_MAX {
+                    return Err(Failure::protocol(Error::FAULT));
+                }
+                Ok(true)
+            }
+            _ => Ok(false),
         }
     }
 
     fn check_reply(&mut self, flags: u8, length: usize) -> std::result::Result<(), Failure> {
         if self.rules.replies_only {
             self.filter = self.filter.next(flags, length).ok_or(Failure::protocol(Error::FAULT))?;
+        }
+        if self.rules.grouped_only {
+            let next = self.group_filter.next(flags, length);
+            self.group_filter = next.ok_or(Failure::protocol(Error::FAULT))?;
         }
         Ok(())
     }
@@ -519,7 +566,7 @@ impl Rx {
     }
 
     /// Hands whole messages to the socket. True: its pipe was asleep.
-    fn commit(&mut self) -> bool {
+    pub(super) fn commit(&mut self) -> bool {
         let Some((latest, reader)) = &mut self.latest else { return self.writer.commit() };
         self.writer.publish();
         let mut newest = None;

@@ -84,7 +84,7 @@ impl Default for RxClaim {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, feature = "loom"))]
 mod model {
     use super::*;
     use crate::pipe::rope::{Reader, Writer, rope};

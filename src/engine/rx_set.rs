@@ -196,7 +196,7 @@ impl RxSet {
     pub fn read_claimed(&self, activated: &mut Vec<PipeId>) -> bool {
         debug_assert!(self.claim.is_app());
         self.uses.store(self.uses.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.read_ready(&mut |link| activated.push(link.pipe()))
+        self.read_ready(true, &mut |link| activated.push(link.pipe()))
     }
 
     /// Counts a thread that sleeps on the set's descriptor, for as long as the result lives.
@@ -229,13 +229,17 @@ impl RxSet {
         if !self.claim.try_io() {
             return false;
         }
-        self.read_ready(&mut |link| link.owner().readable(link.pipe()));
+        self.read_ready(false, &mut |link| link.owner().readable(link.pipe()));
         let more = self.has_ready();
         self.claim.io_done();
         more
     }
 
-    fn read_ready(&self, activate: &mut dyn FnMut(&Link)) -> bool {
+    /// With one connection an attempt to read is as good as asking whether to, for a caller. If the
+    /// end of the stream came with the last bytes, the edge of both is still in the poll set, for the
+    /// caller's next attempt or for whoever has the set afterwards. The I/O thread will see no other
+    /// edge, and so it has to ask.
+    fn read_ready(&self, by_caller: bool, activate: &mut dyn FnMut(&Link)) -> bool {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         if self.any_resumed.swap(false, Ordering::AcqRel) {
@@ -244,8 +248,7 @@ impl RxSet {
             }
         }
         inner.more_events = false;
-        if inner.links.len() == 1 && inner.links.contains(0) {
-            // With one connection an attempt to read is as good as asking whether to.
+        if by_caller && inner.links.len() == 1 && inner.links.contains(0) {
             queue(&mut inner.links, &mut inner.ready, 0, false);
         } else if inner.poll.poll(&mut inner.events, Some(Duration::ZERO)).is_ok() {
             inner.more_events = inner.events.iter().count() >= EVENTS;

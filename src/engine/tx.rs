@@ -10,6 +10,7 @@
 
 use super::ASYNC_ONLY;
 use super::counters::{self, Side, Written};
+use super::datagram::Pending;
 use super::encode::Encoder;
 use super::outbox::Outbox;
 use crate::errno::{Error, Result};
@@ -41,14 +42,16 @@ pub enum Progress {
 
 /// The output of a connection. Touched only by the owner of the output.
 pub struct Tx {
-    sender: Sender,
+    pub(super) sender: Sender,
     latest: Option<Latest>,
     stream: Option<Arc<Stream>>,
     encoder: Encoder,
     /// Whole frames not sent as they lie in the rope.
     outbox: Outbox,
+    /// The same for datagrams.
+    pub(super) pending: Pending,
     /// How much of the rope's volume is in there.
-    encoded: u64,
+    pub(super) encoded: u64,
     pub written: Written,
 }
 
@@ -60,6 +63,7 @@ impl Tx {
             stream: None,
             encoder: Encoder::plain(),
             outbox: Outbox::default(),
+            pending: Pending::default(),
             encoded: 0,
             written: Written::default(),
         }
@@ -70,6 +74,7 @@ impl Tx {
         self.stream = Some(stream);
         self.encoder = encoder;
         self.outbox = Outbox::new(first);
+        self.pending = Pending::default();
         self.encoded = 0;
     }
 
@@ -78,6 +83,7 @@ impl Tx {
         self.stream = None;
         self.encoder = Encoder::plain();
         self.outbox = Outbox::default();
+        self.pending = Pending::default();
         self.encoded = 0;
         self.sender.forget_partial();
     }
@@ -118,9 +124,9 @@ impl Tx {
         }
     }
 
-    /// The stream holds bytes that the kernel has not taken.
+    /// The kernel has not taken all of what left the rope, or never lay there.
     pub fn has_unsent(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
+        !self.outbox.is_empty() || self.stream.as_ref().is_some_and(|stream| stream.has_unsent())
     }
 
     /// Nothing is left to write.
@@ -140,6 +146,9 @@ impl Tx {
     /// At most one write is in flight at any time, since each returns at once.
     pub fn speculative_write(&mut self, writes: usize, side: Side) -> Progress {
         let Some(stream) = self.stream.clone() else { return Progress::Detached };
+        if let Some(outbound) = self.encoder.outbound() {
+            return self.send_datagrams(&stream, outbound, writes, side);
+        }
         for turn in 1..=writes {
             // What the stream has accepted and the kernel has not taken goes first.
             if stream.has_unsent() {
@@ -160,6 +169,10 @@ impl Tx {
             let counters = self.written.of(side);
             counters.loop_iterations += 1;
             counters.copied_bytes += (self.outbox.bytes().len() - buffered) as u64;
+            if self.encoder.is_broken() {
+                counters.errors += 1;
+                return Progress::Failed(Error::PROTO);
+            }
             if !prepared {
                 return Progress::Drained;
             }
@@ -263,7 +276,7 @@ impl Drop for Tx {
     }
 }
 
-#[cfg(all(test, not(loom), not(feature = "async-only")))]
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
 mod tests {
     //! Zero copy on the synchronous path: what the kernel is given is the pipe's memory and the
     //! messages' own, also after a write that was cut short.

@@ -117,7 +117,7 @@ impl Default for TxOwnership {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, feature = "loom"))]
 mod model {
     use super::*;
     use crate::pipe::sync::{Arc, AtomicBool, AtomicU64, check};

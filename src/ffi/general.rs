@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_char, c_int};
 use super::{optional_string, out};
 use crate::abi::{ZMQ_VERSION_MAJOR, ZMQ_VERSION_MINOR, ZMQ_VERSION_PATCH};
 use crate::errno::Error;
+use crate::options::GSSAPI_BUILT;
 
 /// Gives the calling thread's errno.
 #[unsafe(no_mangle)]
@@ -40,12 +41,12 @@ pub unsafe extern "C" fn zmq_version(major: *mut c_int, minor: *mut c_int, patch
 const CAPABILITIES: &[(&CStr, bool)] = &[
     (c"ipc", true),
     (c"pgm", false),
-    (c"tipc", false),
+    (c"tipc", true),
     (c"norm", false),
     (c"curve", true),
-    (c"gssapi", false),
+    (c"gssapi", GSSAPI_BUILT),
     (c"vmci", false),
-    (c"vsock", false),
+    (c"vsock", true),
     (c"draft", true),
     (c"tls", true),
     (c"WS", true),

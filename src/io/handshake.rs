@@ -4,28 +4,29 @@
 //! the ZMTP handshake, which inside WebSocket begins with the upgrade; all within
 //! `ZMQ_HANDSHAKE_IVL`.
 
-use super::reactor::{Reactor, Source, Timer};
+use super::reactor::{Command as IoCommand, Reactor, Source, Timer};
 use super::session::{Origin, Session, State, network_pipe};
 use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
 use crate::endpoint::Transport;
-use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic};
+use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic, halves};
 use crate::errno::Error;
 use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
 use crate::mechanism::{HandshakeConfig, MechanismConfig};
 use crate::msg::{Metadata, Msg};
 use crate::options::{Mechanism, Options};
+use crate::transport::workers::{self, Workers};
 use crate::transport::{ReadOutcome, Stream, WriteOutcome};
 use crate::zmtp::command::Command;
-use crate::zmtp::error::HandshakeError;
+use crate::zmtp::error::{HandshakeError, HandshakeEvent};
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
 use crate::zmtp::zws::{Side, UpgradeConfig};
-use crate::zmtp::{Cipher, SocketType, Version};
+use crate::zmtp::{Cipher, Halves, SocketType, Version, Work};
 use mio::Interest;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tungstenite::handshake::client::generate_key;
 
@@ -36,6 +37,12 @@ pub(super) struct Handshaking {
     pub(super) stream: Stream,
     handshake: Handshake,
     question: Option<Question>,
+    /// While a step of the mechanism is taken elsewhere.
+    working: Option<Arc<()>>,
+    /// That step, taken.
+    worked: Option<Work>,
+    /// Input that came while there was work.
+    unread: Vec<u8>,
     /// The handshake has a time limit.
     limited: bool,
 }
@@ -102,6 +109,9 @@ impl Reactor {
             stream,
             handshake,
             question: None,
+            working: None,
+            worked: None,
+            unread: Vec::new(),
             limited: session.options.handshake_ivl > 0,
         }));
         self.limit_handshake(id);
@@ -112,7 +122,7 @@ impl Reactor {
     pub(super) fn continue_handshake(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let State::Handshaking(handshaking) = &mut session.state else { return };
-        let outcome = handshaking.advance(&*session.port, id, &self.handle);
+        let outcome = handshaking.advance(&*session.port, id, &self.handle, &self.workers);
         if handshaking.handshake.poll_upgraded() {
             session.event(ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0);
         }
@@ -131,13 +141,27 @@ impl Reactor {
             Err(Broken::Stream(error)) => {
                 self.handshake_failed(id, Failure::connection(error));
             }
-            Err(Broken::Protocol(error)) if error == HandshakeError::closed() => {
-                self.handshake_failed(id, Failure::connection(error.errno));
-            }
+            Err(Broken::Protocol(HandshakeError {
+                class: FailureClass::Connection,
+                event: HandshakeEvent::NoDetail(error),
+                ..
+            })) => self.handshake_failed(id, Failure::connection(error)),
             Err(Broken::Protocol(error)) => {
                 session.handshake_event(error.event);
                 self.connection_lost(id, error.class);
             }
+        }
+    }
+
+    /// A step of this session's mechanism was taken, unless `mark` is that of an earlier handshake.
+    pub(super) fn handshake_worked(&mut self, id: u64, mark: &Weak<()>, work: Work) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let State::Handshaking(handshaking) = &mut session.state else { return };
+        let working = handshaking.working.as_ref().map(Arc::as_ptr);
+        if working == Some(mark.as_ptr()) {
+            handshaking.working = None;
+            handshaking.worked = Some(work);
+            self.continue_handshake(id);
         }
     }
 
@@ -171,7 +195,7 @@ impl Reactor {
             Some(side) => (Encoder::websocket(side), Decoder::new(Deframing::WebSocket(side))),
             None => framing(version, options.socket_type),
         };
-        if let Some(Cipher { seal, open }) = cipher {
+        if let Some(Halves { seal, open }) = cipher.map(halves) {
             encoder = encoder.sealed(seal);
             decoder = decoder.opened(open);
         }
@@ -205,8 +229,17 @@ impl Reactor {
             ),
             None => (Vec::new(), false, Vec::new()),
         };
-        let traffic =
-            Traffic { stream: stream.clone(), encoder, decoder, metadata, leftover, unsent };
+        // REQ greets its peers in the same process only: no reply may come first.
+        let hello = options.hello_to_send().filter(|_| options.socket_type != ZMQ_REQ);
+        let traffic = Traffic {
+            stream: stream.clone(),
+            encoder,
+            decoder,
+            metadata,
+            leftover,
+            unsent,
+            hello: hello.map(<[u8]>::to_vec),
+        };
         if link.attach(traffic).is_err() {
             self.end_session(id);
             return;
@@ -277,22 +310,33 @@ impl Handshaking {
         port: &dyn SocketPort,
         session: u64,
         home: &Arc<IoHandle>,
+        workers: &Workers,
     ) -> Result<Step, Broken> {
         loop {
+            if let Some(work) = self.worked.take() {
+                self.handshake.handle_work(work).map_err(|error| self.broken(error))?;
+            }
+            self.delegate(session, home, workers)?;
             self.ask(port, session, home)?;
             self.take_answer()?;
             // A peer that has hung up may have said why before.
             let written = self.flush();
             if self.handshake.is_established() {
-                return Ok(Step::Established(Vec::new()));
+                return Ok(Step::Established(std::mem::take(&mut self.unread)));
+            }
+            if self.working.is_some() {
+                return written.map(|()| Step::Waiting);
             }
             let mut buffer = [0; READ_SIZE];
-            let count = match self.stream.read_into(&mut buffer).map_err(Broken::Stream)? {
-                ReadOutcome::Read(count) => count,
-                ReadOutcome::WouldBlock => return written.map(|()| Step::Waiting),
-                ReadOutcome::Closed => return Err(Broken::Stream(Error::PIPE)),
-            };
-            let mut input = &buffer[..count];
+            let unread = std::mem::take(&mut self.unread);
+            let mut input = &unread[..];
+            if input.is_empty() {
+                input = match self.stream.read_into(&mut buffer).map_err(Broken::Stream)? {
+                    ReadOutcome::Read(count) => &buffer[..count],
+                    ReadOutcome::WouldBlock => return written.map(|()| Step::Waiting),
+                    ReadOutcome::Closed => return Err(Broken::Stream(Error::PIPE)),
+                };
+            }
             while !input.is_empty() && !self.handshake.is_established() {
                 match self.handshake.handle_input(input) {
                     Ok(0) => break,
@@ -305,7 +349,32 @@ impl Handshaking {
                 let _ = self.flush();
                 return Ok(Step::Established(input.to_vec()));
             }
+            self.unread = input.to_vec();
         }
+    }
+
+    /// Leaves a step of the mechanism that may take long to a thread that may wait. It comes back
+    /// as [`Command::Worked`](super::Command::Worked).
+    fn delegate(
+        &mut self,
+        session: u64,
+        home: &Arc<IoHandle>,
+        workers: &Workers,
+    ) -> Result<(), Broken> {
+        let Some(mut work) = self.handshake.poll_work() else { return Ok(()) };
+        let mark = Arc::new(());
+        let wanted = Arc::downgrade(&mark);
+        self.working = Some(mark);
+        let home = home.clone();
+        let job = move || -> workers::Answer {
+            // The session may have given up before it was this job's turn.
+            if wanted.strong_count() > 0 {
+                work.run();
+            }
+            let command = IoCommand::Worked(session, wanted, Box::new(work));
+            Box::new(move || home.post(command))
+        };
+        workers.run(Box::new(job)).map_err(Broken::Stream)
     }
 
     /// Puts the handshake's question to the ZAP handler, if it has one.
@@ -385,7 +454,7 @@ fn upgrade(session: &Session) -> Option<UpgradeConfig> {
                 key: generate_key(),
             }
         }
-        Origin::Accepted(_) => UpgradeConfig::Server,
+        Origin::Accepted(_) | Origin::Datagrams => UpgradeConfig::Server,
     })
 }
 
@@ -423,6 +492,9 @@ fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfi
                 MechanismConfig::CurveClient { public, secret, server }
             }
         }
+        #[cfg(feature = "gssapi")]
+        Mechanism::Gssapi => gssapi_config(options),
+        #[cfg(not(feature = "gssapi"))]
         Mechanism::Gssapi => return None,
     };
     let zap = zap_use(&mechanism, options).map(|handler| ZapConfig {
@@ -444,6 +516,19 @@ fn handshake_config(options: &Options, stream: &Stream) -> Option<HandshakeConfi
     })
 }
 
+#[cfg(feature = "gssapi")]
+fn gssapi_config(options: &Options) -> MechanismConfig {
+    use crate::mechanism::gssapi::system::Name;
+    let principal = (!options.gssapi_principal.is_empty())
+        .then(|| Name::new(&options.gssapi_principal, options.gssapi_principal_nametype));
+    let plaintext = options.gssapi_plaintext;
+    if options.as_server {
+        return MechanismConfig::GssapiServer { principal, plaintext };
+    }
+    let service = Name::new(&options.gssapi_service_principal, options.gssapi_service_nametype);
+    MechanismConfig::GssapiClient { principal, service, plaintext }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Handler {
     Required,
@@ -452,7 +537,8 @@ enum Handler {
 }
 
 /// Whether a ZAP handler is to be asked about the peer (zmq_setsockopt(3), ZMQ_ZAP_DOMAIN). A
-/// server of PLAIN that has nobody to ask refuses everybody, one of CURVE nobody who knows its key.
+/// server of PLAIN that has nobody to ask refuses everybody, one of CURVE nobody who knows its key,
+/// one of GSSAPI nobody who has a ticket.
 fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
     let domain = !options.zap_domain.is_empty();
     match (mechanism, options.zap_enforce_domain) {
@@ -464,6 +550,12 @@ fn zap_use(mechanism: &MechanismConfig, options: &Options) -> Option<Handler> {
             | MechanismConfig::CurveClient { .. },
             _,
         ) => None,
+        #[cfg(feature = "gssapi")]
+        (MechanismConfig::GssapiClient { .. }, _) => None,
+        #[cfg(feature = "gssapi")]
+        (MechanismConfig::GssapiServer { .. }, true) => domain.then_some(Handler::Required),
+        #[cfg(feature = "gssapi")]
+        (MechanismConfig::GssapiServer { .. }, false) => Some(Handler::Optional),
         (MechanismConfig::CurveServer { .. }, true) => domain.then_some(Handler::Required),
         (MechanismConfig::CurveServer { .. }, false) => Some(Handler::Optional),
         (MechanismConfig::PlainServer, enforce) => {

@@ -22,6 +22,9 @@ pub(super) struct Listening {
     options: Arc<Options>,
     port: Arc<dyn SocketPort>,
     lease: Lease,
+    /// Descriptors have run out, and a timer is set. Whoever knocks meanwhile is not looked at: with
+    /// a timer for each, the rests would become none.
+    resting: bool,
 }
 
 impl Listening {
@@ -53,6 +56,8 @@ impl Listening {
                         .credentials()
                         .is_ok_and(|credentials| credentials.pass(filters))
             }
+            Kind::Vsock | Kind::Tipc => true,
+            Kind::Udp => false,
         }
     }
 }
@@ -68,14 +73,26 @@ impl Reactor {
             options: spec.options,
             port: spec.port,
             lease: spec.lease,
+            resting: false,
         };
         self.listeners.insert(id, listening);
         self.register(fd, id, Source::Own, Interest::READABLE);
         self.accept(id);
     }
 
+    /// The rest after descriptors ran out is over.
+    pub(super) fn accept_again(&mut self, id: u64) {
+        if let Some(listening) = self.listeners.get_mut(&id) {
+            listening.resting = false;
+            self.accept(id);
+        }
+    }
+
     /// Accepts everybody who waits.
     pub(super) fn accept(&mut self, id: u64) {
+        if self.listeners.get(&id).is_some_and(|listening| listening.resting) {
+            return;
+        }
         loop {
             let Some(listening) = self.listeners.get_mut(&id) else { return };
             match listening.listener.accept() {
@@ -112,6 +129,7 @@ impl Reactor {
                     listening.event(ZMQ_EVENT_ACCEPT_FAILED, error.raw() as u64);
                 }
                 Ok(Accept::Exhausted(error)) => {
+                    listening.resting = true;
                     listening.event(ZMQ_EVENT_ACCEPT_FAILED, error.raw() as u64);
                     self.timers.add(self.now + EXHAUSTED_REST, Timer::Accept(id));
                     return;

@@ -7,6 +7,7 @@
 //! commands. What it has to tell a socket goes through the socket's [`SocketPort`].
 
 mod connect;
+mod datagram;
 mod handshake;
 mod listener;
 mod reactor;
@@ -14,6 +15,7 @@ mod session;
 mod timers;
 mod zap;
 
+pub use datagram::DatagramSpec;
 pub use reactor::{Command, IoHandle, IoThread};
 pub use session::{ConnectSpec, ConnectTo, Lease, ListenSpec, limit, network_pipe};
 

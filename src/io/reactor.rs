@@ -2,21 +2,24 @@
 #![forbid(unsafe_code)]
 //! The I/O thread's loop.
 
+use super::datagram::DatagramSpec;
 use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
 use crate::engine::{ASYNC_ONLY, Home, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
+use crate::transport::workers::Workers;
 use crate::transport::{self, Resolver};
+use crate::zmtp::Work;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long the I/O thread rests between two looks at connections it has promised to write to.
@@ -55,6 +58,7 @@ pub(super) fn token(id: u64, source: Source) -> Token {
 pub enum Command {
     Listen(Box<ListenSpec>),
     Connect(Box<ConnectSpec>),
+    Datagrams(Box<DatagramSpec>),
     /// Something about a link, by the number of its session.
     Request(u64, Request),
     /// Close a listener and its connections, or a connecting session.
@@ -69,7 +73,7 @@ pub enum Command {
     },
     AddSet {
         id: u64,
-        set: std::sync::Weak<RxSet>,
+        set: Weak<RxSet>,
         port: Arc<dyn SocketPort>,
     },
     RemoveSet(u64),
@@ -78,6 +82,8 @@ pub enum Command {
     Resolved(u64, Result<SocketAddr>),
     /// The ZAP handler has answered the handshake of this session, or is gone.
     Zap(u64),
+    /// A step of the mechanism of this session was taken.
+    Worked(u64, Weak<()>, Box<Work>),
     Stop,
 }
 
@@ -218,7 +224,7 @@ pub(super) enum Timer {
 }
 
 struct WatchedSet {
-    set: std::sync::Weak<RxSet>,
+    set: Weak<RxSet>,
     port: Arc<dyn SocketPort>,
     ticking: bool,
     uses: u64,
@@ -247,6 +253,8 @@ pub(super) struct Reactor {
     poll: Poll,
     pub(super) handle: Arc<IoHandle>,
     pub(super) resolver: Arc<Resolver>,
+    /// For steps of a handshake that may wait for others than the peer.
+    pub(super) workers: Workers,
     pub(super) sessions: HashMap<u64, Session>,
     pub(super) listeners: HashMap<u64, Listening>,
     sets: HashMap<u64, WatchedSet>,
@@ -268,6 +276,7 @@ impl Reactor {
             poll,
             handle,
             resolver,
+            workers: Workers::new("ZMQbg/Handshake"),
             sessions: HashMap::new(),
             listeners: HashMap::new(),
             sets: HashMap::new(),
@@ -356,6 +365,7 @@ impl Reactor {
             match command {
                 Command::Listen(spec) => self.listen(*spec),
                 Command::Connect(spec) => self.connect(*spec),
+                Command::Datagrams(spec) => self.begin_datagrams(*spec),
                 Command::Request(id, request) => self.handle_request(id, request),
                 Command::CloseEndpoint { endpoint, linger } => {
                     self.close_endpoint(endpoint, linger);
@@ -384,6 +394,7 @@ impl Reactor {
                 }
                 Command::Resolved(id, address) => self.resolved(id, address),
                 Command::Zap(id) => self.continue_handshake(id),
+                Command::Worked(id, mark, work) => self.handshake_worked(id, &mark, *work),
                 Command::Stop => self.stopping = true,
             }
         }
@@ -393,6 +404,7 @@ impl Reactor {
         match request {
             Request::Promise => self.promise(id),
             Request::Blocked => self.watch_output(id),
+            Request::WriteFailed(error) => self.write_failed(id, error),
             Request::Failed(failure) => self.traffic_failed(id, failure),
             Request::PipeClosed => self.pipe_closed(id),
             Request::PingTtl { deciseconds, traffic } => {
@@ -510,10 +522,7 @@ impl Reactor {
             }
             Some(Progress::Detached) => false,
             Some(Progress::Failed(error)) => {
-                self.handle.post(Command::Request(
-                    id,
-                    Request::Failed(crate::engine::Failure::connection(error)),
-                ));
+                self.handle.post(Command::Request(id, Request::WriteFailed(error)));
                 false
             }
         }

@@ -15,8 +15,9 @@ use crate::options::Options;
 use crate::pattern::supports_conflate;
 use crate::pipe::rope::rope;
 use crate::pipe::{Latest, Pipe, UNLIMITED};
+use crate::transport::socks::Socks;
 use crate::transport::tls::ClientTls;
-use crate::transport::{Listener, SocketSettings, Stream, host};
+use crate::transport::{Listener, SocketSettings, Stream, host, plain};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
 use mio::Interest;
@@ -46,6 +47,8 @@ pub enum ConnectTo {
     Ipc(IpcAddress),
     Ws(WsConnect),
     Wss(WsConnect, ClientTls),
+    /// vsock or tipc.
+    Plain(plain::Address),
 }
 
 impl ConnectTo {
@@ -56,6 +59,8 @@ impl ConnectTo {
             ConnectTo::Ipc(_) => Transport::Ipc,
             ConnectTo::Ws(_) => Transport::Ws,
             ConnectTo::Wss(..) => Transport::Wss,
+            ConnectTo::Plain(plain::Address::Vsock(_)) => Transport::Vsock,
+            ConnectTo::Plain(plain::Address::Tipc(_)) => Transport::Tipc,
         }
     }
 
@@ -68,7 +73,7 @@ impl ConnectTo {
             ConnectTo::Ws(address) | ConnectTo::Wss(address, _) => {
                 Some((&address.host, address.port))
             }
-            ConnectTo::Ipc(_) => None,
+            ConnectTo::Ipc(_) | ConnectTo::Plain(_) => None,
         }
     }
 
@@ -76,7 +81,7 @@ impl ConnectTo {
     pub(super) fn source(&self) -> Option<&TcpSource> {
         match self {
             ConnectTo::Tcp(address) | ConnectTo::Tls(address, _) => address.source.as_ref(),
-            ConnectTo::Ipc(_) | ConnectTo::Ws(_) | ConnectTo::Wss(..) => None,
+            _ => None,
         }
     }
 
@@ -117,6 +122,8 @@ pub(super) enum Origin {
     Connected(Box<ConnectTo>),
     /// By the listener of this endpoint.
     Accepted(u64),
+    /// There is none: datagrams.
+    Datagrams,
 }
 
 pub(super) enum State {
@@ -124,6 +131,8 @@ pub(super) enum State {
     Idle,
     Resolving,
     Connecting(Stream),
+    /// Talking to the proxy that is to connect.
+    Proxying(Box<(Stream, Socks)>),
     /// Making the stream ready for its first byte, see [`Stream::negotiate`].
     Negotiating(Stream),
     Handshaking(Box<Handshaking>),
@@ -141,6 +150,8 @@ pub(super) struct Session {
     pub(super) link: Option<Arc<Link>>,
     pub(super) state: State,
     pub(super) endpoint: Vec<u8>,
+    /// Where and how the proxy is reached, if there is one (ZMQ_SOCKS_PROXY).
+    pub(super) proxy: Option<Box<TcpConnect>>,
     /// Both ends of the present connection, for the monitor.
     pub(super) local: Vec<u8>,
     pub(super) remote: Vec<u8>,
@@ -154,6 +165,8 @@ pub(super) struct Session {
     heartbeat_timer: Option<TimerId>,
     traffic_seen: u64,
     output_watched: bool,
+    /// Nothing can be written any more to the present connection.
+    output_failed: bool,
     /// It is among the reactor's promises.
     pub(super) promised: bool,
     /// The socket is done with it; it lives on until its messages are sent or the time is over.
@@ -181,6 +194,7 @@ impl Session {
             _lease: lease,
             link: None,
             state: State::Idle,
+            proxy: None,
             local: Vec::new(),
             remote: endpoint.clone(),
             endpoint,
@@ -192,6 +206,7 @@ impl Session {
             heartbeat_timer: None,
             traffic_seen: 0,
             output_watched: false,
+            output_failed: false,
             promised: false,
             closing: false,
             linger_timer: None,
@@ -238,6 +253,9 @@ impl Session {
     }
 
     pub(super) fn event(&self, event: i32, value: u64) {
+        if matches!(self.origin, Origin::Datagrams) {
+            return;
+        }
         self.port.event(Event {
             event: event as u64,
             values: vec![value],
@@ -263,6 +281,8 @@ pub fn network_pipe(
         max_msg_size: options.maxmsgsize,
         subscriptions: matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB),
         replies_only: options.socket_type == ZMQ_REQ,
+        groups: options.socket_type == ZMQ_RADIO,
+        grouped_only: options.socket_type == ZMQ_DISH,
     };
     let (sends, receives) = supports_conflate(options.socket_type);
     let latest_out = (options.conflate && sends).then(Latest::default);
@@ -290,10 +310,27 @@ pub fn limit(hwm: i32) -> u64 {
 }
 
 impl Reactor {
+    /// A write failed during traffic. What the peer had sent before is still to be read, and then
+    /// reading tells of the end. The connection ends here only if nobody reads any more, or reading
+    /// would not come upon this error.
+    pub(super) fn write_failed(&mut self, id: u64, error: Error) {
+        self.unwatch_output(id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.output_failed = true;
+        let ends_reading = matches!(error, Error::PIPE | Error::CONNRESET | Error::TIMEDOUT);
+        if session.closing || !ends_reading {
+            self.traffic_failed(id, Failure::connection(error));
+        }
+    }
+
     /// The connection failed during traffic.
     pub(super) fn traffic_failed(&mut self, id: u64, failure: Failure) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if !matches!(session.state, State::Traffic(_)) {
+            return;
+        }
+        if matches!(session.origin, Origin::Datagrams) {
+            self.end_session(id);
             return;
         }
         session.handshake_event(failure.event);
@@ -327,11 +364,21 @@ impl Reactor {
             State::Traffic(_) => session.options.router_notify & ZMQ_NOTIFY_DISCONNECT != 0,
             _ => false,
         };
+        let in_traffic = matches!(session.state, State::Traffic(_));
         let Some(session) = self.disconnect(id) else { return };
-        if notify && let Some(link) = &session.link {
-            link.inject(0, b"");
-        }
         let connecting = session.is_connecting_side();
+        if in_traffic && let Some(link) = &session.link {
+            if notify {
+                link.inject(0, b"");
+            }
+            let loss = match connecting {
+                true => session.options.hiccup_to_receive(),
+                false => session.options.disconnect_to_receive(),
+            };
+            if let Some(loss) = loss {
+                link.inject(0, loss);
+            }
+        }
         let again = connecting && (class != FailureClass::Protocol || self_connected);
         if !again {
             self.end_session(id);
@@ -362,12 +409,14 @@ impl Reactor {
         self.timers.cancel(session.timer.take());
         self.timers.cancel(session.heartbeat_timer.take());
         session.heartbeat = None;
+        session.output_failed = false;
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
         match state {
             State::Connecting(stream) | State::Negotiating(stream) => {
                 self.deregister(stream.fd());
             }
+            State::Proxying(proxying) => self.deregister(proxying.0.fd()),
             State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
             State::Traffic(stream) => {
                 if watched {
@@ -477,7 +526,7 @@ impl Reactor {
             }
             Timer::Heartbeat(id) => self.heartbeat_due(id),
             Timer::Linger(id) => self.end_session(id),
-            Timer::Accept(id) => self.accept(id),
+            Timer::Accept(id) => self.accept_again(id),
         }
     }
 
@@ -592,7 +641,9 @@ impl Reactor {
             let at: Instant = self.now + Duration::from_millis(linger);
             session.linger_timer = Some(self.timers.add(at, Timer::Linger(id)));
         }
-        if matches!(session.state, State::Traffic(_)) {
+        if session.output_failed {
+            self.traffic_failed(id, Failure::connection(Error::PIPE));
+        } else if matches!(session.state, State::Traffic(_)) {
             self.promise(id);
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Security mechanisms, without I/O: NULL, PLAIN, CURVE, and what all of them share.
+//! Security mechanisms, without I/O: NULL, PLAIN, CURVE, GSSAPI, and what all of them share.
 //!
 //! A mechanism implements [`Mechanism`](crate::zmtp::Mechanism); [`HandshakeConfig`] turns a
 //! socket's options into the handshake of one connection.
@@ -7,19 +7,24 @@
 //! | module | holds |
 //! |---|---|
 //! | [`curve`] | CURVE |
+//! | [`gssapi`] | GSSAPI, with the cargo feature of that name |
 //! | [`metadata`] | the properties in READY and INITIATE, and in a ZAP reply |
 //! | [`null`] | NULL |
 //! | [`plain`] | PLAIN |
+//! | [`server`] | what servers have in common |
 //! | [`zap`] | the question to a ZAP handler and its reply |
 //!
-//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 25, 26 (CURVE), 27 (ZAP).
+//! RFC 23, 37 (NULL, ERROR), 24 (PLAIN), 25, 26 (CURVE), 27 (ZAP), 38 (GSSAPI).
 
 #![deny(unsafe_code)]
 
 pub mod curve;
+#[cfg(any(test, feature = "gssapi"))]
+pub mod gssapi;
 pub mod metadata;
 pub mod null;
 pub mod plain;
+mod server;
 pub mod zap;
 
 #[cfg(test)]
@@ -51,6 +56,20 @@ pub enum MechanismConfig {
     CurveServer {
         secret: Secret,
     },
+    /// Whose ticket to use, for which service.
+    #[cfg(feature = "gssapi")]
+    GssapiClient {
+        principal: Option<gssapi::system::Name>,
+        service: gssapi::system::Name,
+        /// Traffic is not sealed.
+        plaintext: bool,
+    },
+    /// Whose key to use.
+    #[cfg(feature = "gssapi")]
+    GssapiServer {
+        principal: Option<gssapi::system::Name>,
+        plaintext: bool,
+    },
 }
 
 /// What a handshake has to know of the socket it is for.
@@ -65,7 +84,7 @@ pub struct HandshakeConfig {
     /// `ZMQ_METADATA`: names and values.
     pub properties: Vec<(String, Vec<u8>)>,
     /// Set if this side is to ask a ZAP handler: with NULL, if `ZMQ_ZAP_DOMAIN` is not empty. A
-    /// PLAIN server without it lets nobody in, a CURVE server everybody.
+    /// PLAIN server without it lets nobody in, one of CURVE or GSSAPI everybody.
     pub zap: Option<ZapConfig>,
 }
 
@@ -96,6 +115,16 @@ impl HandshakeConfig {
             }
             MechanismConfig::CurveServer { secret } => {
                 Box::new(curve::CurveServer::new(properties, secret, self.zap))
+            }
+            #[cfg(feature = "gssapi")]
+            MechanismConfig::GssapiClient { principal, service, plaintext } => {
+                let context = gssapi::system::Initiator::new(principal, service, !plaintext);
+                Box::new(gssapi::GssapiClient::new(properties, Box::new(context), plaintext))
+            }
+            #[cfg(feature = "gssapi")]
+            MechanismConfig::GssapiServer { principal, plaintext } => {
+                let context = Box::new(gssapi::system::Acceptor::new(principal, !plaintext));
+                Box::new(gssapi::GssapiServer::new(properties, context, plaintext, self.zap))
             }
         };
         handshake::HandshakeConfig {

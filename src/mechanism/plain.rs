@@ -20,10 +20,11 @@
 #![forbid(unsafe_code)]
 
 use super::metadata::LocalProperties;
+use super::server::{Properties, ServerState};
 use super::zap::{Zap, ZapConfig};
 use super::{ERROR, error_command, handle_error_command};
 use crate::zmtp::handshake::{Mechanism, Peer};
-use crate::zmtp::{HandshakeError, HandshakeEvent, ProtocolError};
+use crate::zmtp::{HandshakeError, ProtocolError};
 
 const NAME: &str = "PLAIN";
 const HELLO: &[u8] = b"\x05HELLO";
@@ -149,39 +150,31 @@ fn hello(username: &[u8], password: &[u8]) -> Vec<u8> {
 #[derive(Debug)]
 pub struct PlainServer {
     local: LocalProperties,
-    state: ServerState,
+    state: State,
 }
 
-type Properties = Vec<(String, Vec<u8>)>;
+/// The state, with nothing to remember of a client while ZAP is asked.
+type State = ServerState<ServerStep, ()>;
 
 #[derive(Debug)]
-enum ServerState {
+enum ServerStep {
     /// With what to ask ZAP; `None`: there is nobody to ask.
     ExpectHello(Option<ZapConfig>),
-    /// The handler is being asked: the client has to wait.
-    Asking(Zap),
     /// WELCOME is to be sent. From here on with what ZAP has said of the client.
     Welcome(Properties),
     ExpectInitiate(Properties),
     /// READY is to be sent.
     Initiated(Peer),
     Ready(Peer),
-    /// ERROR is to be sent.
-    Refused(u16),
-    Failed,
 }
 
 impl PlainServer {
     /// Without `zap` it lets nobody in.
     pub fn new(local: LocalProperties, zap: Option<ZapConfig>) -> PlainServer {
-        PlainServer { local, state: ServerState::ExpectHello(zap) }
+        PlainServer { local, state: State::Step(ServerStep::ExpectHello(zap)) }
     }
 
-    fn handle_hello(
-        &self,
-        body: &[u8],
-        zap: Option<ZapConfig>,
-    ) -> Result<ServerState, HandshakeError> {
+    fn handle_hello(&self, body: &[u8], zap: Option<ZapConfig>) -> Result<State, HandshakeError> {
         // A command is its name, the length ahead of it, and data.
         if !matches!(body, [len, rest @ ..] if rest.len() >= usize::from(*len).max(1)) {
             return Err(ProtocolError::ZMTP_MALFORMED_COMMAND_UNSPECIFIED.into());
@@ -190,18 +183,8 @@ impl PlainServer {
         let (username, password) =
             split_credentials(data).ok_or(ProtocolError::ZMTP_MALFORMED_COMMAND_HELLO)?;
         let zap = zap.ok_or(HandshakeError::no_zap_handler())?;
-        let credentials = [username, password];
-        Ok(ServerState::Asking(Zap::new(Some(zap), NAME, &self.local.routing_id, &credentials)))
-    }
-
-    /// After an answer, or that there will be none, that was no refusal.
-    fn answered(&mut self) {
-        self.state = match std::mem::replace(&mut self.state, ServerState::Failed) {
-            ServerState::Asking(zap) if zap.is_settled() => {
-                ServerState::Welcome(zap.into_properties())
-            }
-            other => other,
-        };
+        let zap = Zap::new(Some(zap), NAME, &self.local.routing_id, &[username, password]);
+        Ok(State::ask(zap, (), |(), properties| ServerStep::Welcome(properties)))
     }
 }
 
@@ -211,14 +194,14 @@ impl Mechanism for PlainServer {
     }
 
     fn handle_command(&mut self, body: &[u8]) -> Result<(), HandshakeError> {
-        self.state = match std::mem::replace(&mut self.state, ServerState::Failed) {
-            ServerState::ExpectHello(zap) => self.handle_hello(body, zap)?,
-            ServerState::ExpectInitiate(mut properties) => {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Step(ServerStep::ExpectHello(zap)) => self.handle_hello(body, zap)?,
+            State::Step(ServerStep::ExpectInitiate(mut properties)) => {
                 let data =
                     body.strip_prefix(INITIATE).ok_or(ProtocolError::ZMTP_UNEXPECTED_COMMAND)?;
                 let mut peer = self.local.decode_peer(data).map_err(HandshakeError::silent)?;
                 properties.append(&mut peer.properties);
-                ServerState::Initiated(Peer { properties, ..peer })
+                State::Step(ServerStep::Initiated(Peer { properties, ..peer }))
             }
             _ => return Err(ProtocolError::ZMTP_UNSPECIFIED.into()),
         };
@@ -226,18 +209,16 @@ impl Mechanism for PlainServer {
     }
 
     fn poll_command(&mut self) -> Result<Option<Vec<u8>>, HandshakeError> {
-        let (body, next) = match std::mem::replace(&mut self.state, ServerState::Failed) {
-            ServerState::Welcome(properties) => {
-                (WELCOME.to_vec(), ServerState::ExpectInitiate(properties))
+        let (body, next) = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Step(ServerStep::Welcome(properties)) => {
+                (WELCOME.to_vec(), State::Step(ServerStep::ExpectInitiate(properties)))
             }
-            ServerState::Initiated(peer) => {
+            State::Step(ServerStep::Initiated(peer)) => {
                 let mut body = READY.to_vec();
                 self.local.encode(&mut body);
-                (body, ServerState::Ready(peer))
+                (body, State::Step(ServerStep::Ready(peer)))
             }
-            ServerState::Refused(status) => {
-                (error_command(LIBZMQ_ERROR, status), ServerState::Failed)
-            }
+            State::Refused(status) => (error_command(LIBZMQ_ERROR, status), State::Failed),
             other => {
                 self.state = other;
                 return Ok(None);
@@ -248,42 +229,24 @@ impl Mechanism for PlainServer {
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.state, ServerState::Ready(_))
+        matches!(self.state, State::Step(ServerStep::Ready(_)))
     }
 
     fn poll_zap_request(&mut self) -> Option<Vec<Vec<u8>>> {
-        match &mut self.state {
-            ServerState::Asking(zap) => zap.poll_request(),
-            _ => None,
-        }
+        self.state.poll_zap_request()
     }
 
     fn handle_zap_reply(&mut self, frames: &[&[u8]]) -> Result<(), HandshakeError> {
-        let ServerState::Asking(zap) = &mut self.state else { return Ok(()) };
-        if let Err(error) = zap.handle_reply(frames) {
-            self.state = match error.event {
-                HandshakeEvent::Auth(status @ (400 | 500)) => ServerState::Refused(status),
-                _ => ServerState::Failed,
-            };
-            return Err(error);
-        }
-        self.answered();
-        Ok(())
+        self.state.handle_zap_reply(frames)
     }
 
     fn handle_no_zap_handler(&mut self) -> Result<(), HandshakeError> {
-        let ServerState::Asking(zap) = &mut self.state else { return Ok(()) };
-        if let Err(error) = zap.handle_no_handler() {
-            self.state = ServerState::Failed;
-            return Err(error);
-        }
-        self.answered();
-        Ok(())
+        self.state.handle_no_zap_handler()
     }
 
     fn into_peer(self: Box<Self>) -> Peer {
         match self.state {
-            ServerState::Ready(peer) => peer,
+            State::Step(ServerStep::Ready(peer)) => peer,
             _ => Peer::default(),
         }
     }

@@ -33,7 +33,7 @@ use crate::abi::*;
 use crate::errno::{Error, Result};
 
 /// Whether GSSAPI is built in; without it its options are EINVAL.
-pub const GSSAPI_BUILT: bool = false;
+pub const GSSAPI_BUILT: bool = cfg!(feature = "gssapi");
 
 /// The security mechanism of a socket's connections, numbered as `ZMQ_MECHANISM` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -431,12 +431,54 @@ fn accept_filters_add_up_until_cleared() {
 }
 
 #[test]
-fn gssapi_is_not_built() {
+fn gssapi_in_a_build_without_it() {
     let mut options = new();
+    if GSSAPI_BUILT {
+        return;
+    }
     for number in [62, 63, 64, 65, 90, 91] {
         assert_eq!(set_int(&mut options, number, 0), INVALID);
         assert_eq!(get_int(&options, number), Err(Error::INVAL));
     }
+}
+
+#[test]
+fn gssapi_in_a_build_with_it() {
+    let mut options = new();
+    if !GSSAPI_BUILT {
+        return;
+    }
+    // No option but those that name a principal or the server's role chooses the mechanism.
+    for (number, valid, invalid) in [
+        (ZMQ_GSSAPI_PLAINTEXT, 0..=1, 2),
+        (ZMQ_GSSAPI_PRINCIPAL_NAMETYPE, 0..=2, 3),
+        (ZMQ_GSSAPI_SERVICE_PRINCIPAL_NAMETYPE, 0..=2, 3),
+    ] {
+        assert_eq!(get_int(&options, number), Ok(0));
+        assert_eq!(set_int(&mut options, number, invalid), INVALID);
+        assert_eq!(set_int(&mut options, number, -1), INVALID);
+        for value in valid {
+            set_int(&mut options, number, value).unwrap();
+            assert_eq!(get_int(&options, number), Ok(value));
+        }
+        assert_eq!(options.mechanism, Mechanism::Null);
+    }
+    assert_eq!(set_int(&mut options, ZMQ_GSSAPI_SERVER, 2), INVALID);
+    set_int(&mut options, ZMQ_GSSAPI_SERVER, 1).unwrap();
+    assert_eq!(get_int(&options, ZMQ_GSSAPI_SERVER), Ok(1));
+    for number in [ZMQ_GSSAPI_PRINCIPAL, ZMQ_GSSAPI_SERVICE_PRINCIPAL] {
+        assert_eq!(options.set(number, b"", false), INVALID);
+        assert_eq!(options.set(number, b"", true), INVALID);
+        assert_eq!(options.set(number, &[b'x'; 256], false), INVALID);
+        options.set(number, &[b'x'; 255], false).unwrap();
+        assert_eq!(options.mechanism, Mechanism::Gssapi);
+    }
+    // The principal of a server to connect to makes a client.
+    assert_eq!(get_int(&options, ZMQ_GSSAPI_SERVER), Ok(0));
+    set_int(&mut options, ZMQ_PLAIN_SERVER, 1).unwrap();
+    assert_eq!(get_int(&options, ZMQ_GSSAPI_SERVER), Ok(0));
+    set_int(&mut options, ZMQ_GSSAPI_SERVER, 0).unwrap();
+    assert_eq!(get_int(&options, ZMQ_MECHANISM), Ok(ZMQ_GSSAPI));
 }
 
 #[test]

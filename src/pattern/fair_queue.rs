@@ -105,6 +105,37 @@ impl FairQueue {
         Ok(())
     }
 
+    /// Receives a message of one part, and says from which pipe; drops those of several. For socket
+    /// types that receive by this alone.
+    #[inline]
+    pub fn receive_single(&mut self, pipes: &mut Pipes, sink: &mut Sink<'_>) -> Result<PipeId> {
+        loop {
+            let id = self.current_pipe()?;
+            let Some(pipe) = pipes.get_mut(id) else { return Err(Error::AGAIN) };
+            match pipe.frame() {
+                Some(frame) if frame.more() => self.skip_message(pipes, id),
+                Some(_) => {
+                    pipe.read(sink)?;
+                    self.part_taken(false);
+                    return Ok(id);
+                }
+                None => self.sleep_if_empty(pipes, id),
+            }
+        }
+    }
+
+    /// Whether a [`receive_single`](FairQueue::receive_single) would succeed.
+    pub fn can_receive_single(&mut self, pipes: &mut Pipes) -> bool {
+        while let Some(id) = self.ready(pipes) {
+            let frame = pipes.get_mut(id).and_then(|pipe| pipe.frame());
+            if frame.is_some_and(|frame| !frame.more()) {
+                return true;
+            }
+            self.skip_message(pipes, id);
+        }
+        false
+    }
+
     /// Whether a receive would succeed.
     pub fn can_receive(&mut self, pipes: &mut Pipes) -> bool {
         self.inside() || self.ready(pipes).is_some()
@@ -159,9 +190,14 @@ impl FairQueue {
         self.inside || !self.rest.is_empty()
     }
 
-    /// Drops the message at the head of the pipe that [`ready`](FairQueue::ready) returned.
+    /// Drops the message at the head of the pipe that [`ready`](FairQueue::ready) returned, or the
+    /// rest of the one of which [`receive`](FairQueue::receive) returned a part.
     #[cold]
     pub fn skip_message(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if !self.rest.is_empty() {
+            self.rest.clear();
+            return;
+        }
         if let Some(pipe) = pipes.get_mut(id) {
             pipe.skip_message();
         }

@@ -15,19 +15,28 @@
 //! | `routing` | sending by the peer's routing id |
 //! | the others | one socket type each |
 
+mod channel;
+mod client;
 mod dealer;
+mod dgram;
+mod dish;
 mod fair_queue;
 mod fan_out;
+mod gather;
 mod load_balancer;
 mod pair;
+mod peer;
 mod pipe_list;
 mod publisher;
 mod pull;
 mod push;
+mod radio;
 mod rep;
 mod req;
 mod router;
 mod routing;
+mod scatter;
+mod server;
 mod stream;
 mod sub;
 mod subscriptions;
@@ -46,12 +55,16 @@ use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
 const SUBSCRIBE: &[u8] = b"\x09SUBSCRIBE";
 /// The body of the command that cancels a subscription, without its topic.
 const CANCEL: &[u8] = b"\x06CANCEL";
+/// The body of the command that joins a group, without its name (RFC 48).
+const JOIN: &[u8] = b"\x04JOIN";
+/// The body of the command that leaves a group, without its name.
+const LEAVE: &[u8] = b"\x05LEAVE";
 
 /// The pipe went away between the parts of the message: this part and the rest go nowhere. A
 /// blocking send takes this for success, one that must not block answers EAGAIN.
 pub const DROPPED: Error = Error::PIPE;
 
-/// What every socket type provides (RFC 28–31 and the man page zmq_socket(3)).
+/// What every socket type provides (RFC 28–31, 41, 49, 51, 52 and the man page zmq_socket(3)).
 pub trait Pattern: Send {
     /// A pipe was added to `pipes`. `subscribe_to_all`: the peer cannot send subscriptions, so it
     /// gets everything (ZMTP 1.0 subscribers).
@@ -92,6 +105,18 @@ pub trait Pattern: Send {
         Err(Error::NOTSUP)
     }
 
+    /// The pipe of the peer with this number as its routing id (SERVER, PEER). EHOSTUNREACH: there
+    /// is none. ENOTSUP: the socket type does not number its peers.
+    fn pipe_of(&self, routing_id: u32) -> Result<PipeId> {
+        let _ = routing_id;
+        Err(Error::NOTSUP)
+    }
+
+    /// The routing id of the peer attached last (PEER); 0 when none.
+    fn last_peer(&self) -> u32 {
+        0
+    }
+
     /// The routing id of the pipe attached last (STREAM).
     fn last_routing_id(&self) -> &[u8] {
         &[]
@@ -120,6 +145,18 @@ pub trait Pattern: Send {
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
         let _ = pipes;
         false
+    }
+
+    /// Joins a group (DISH). EINVAL: it was joined already, or its name is too long.
+    fn join(&mut self, pipes: &mut Pipes, group: &[u8]) -> Result<()> {
+        let _ = (pipes, group);
+        Err(Error::NOTSUP)
+    }
+
+    /// Leaves a group (DISH). EINVAL: it was not joined.
+    fn leave(&mut self, pipes: &mut Pipes, group: &[u8]) -> Result<()> {
+        let _ = (pipes, group);
+        Err(Error::NOTSUP)
     }
 
     /// Sets an option that belongs to the socket type. EINVAL: not one of its options, or a bad
@@ -151,6 +188,15 @@ pub fn new(socket_type: i32) -> Option<Box<dyn Pattern>> {
         ZMQ_XPUB => Box::new(xpub::XPub::default()),
         ZMQ_XSUB => Box::new(xsub::XSub::default()),
         ZMQ_STREAM => Box::new(stream::Stream::default()),
+        ZMQ_SERVER => Box::new(server::Server::default()),
+        ZMQ_CLIENT => Box::new(client::Client::default()),
+        ZMQ_GATHER => Box::new(gather::Gather::default()),
+        ZMQ_SCATTER => Box::new(scatter::Scatter::default()),
+        ZMQ_PEER => Box::new(peer::Peer::default()),
+        ZMQ_CHANNEL => Box::new(channel::Channel::default()),
+        ZMQ_RADIO => Box::new(radio::Radio::default()),
+        ZMQ_DISH => Box::new(dish::Dish::default()),
+        ZMQ_DGRAM => Box::new(dgram::Dgram::default()),
         _ => return None,
     })
 }
@@ -232,35 +278,45 @@ mod tests {
     fn a_direction_that_does_not_exist() {
         let mut pipes = Pipes::default();
         let mut buffer = [0; 8];
-        for socket_type in [ZMQ_PUSH, ZMQ_PUB] {
+        for socket_type in [ZMQ_PUSH, ZMQ_PUB, ZMQ_RADIO] {
             let mut sink = Sink::Buffer { buffer: &mut buffer, length: 0, more: false };
             let mut pattern = new(socket_type).unwrap();
             assert_eq!(pattern.receive(&mut pipes, &mut sink), Err(Error::NOTSUP));
             assert!(!pattern.can_receive(&mut pipes));
         }
-        for socket_type in [ZMQ_PULL, ZMQ_SUB] {
+        for socket_type in [ZMQ_PULL, ZMQ_SUB, ZMQ_DISH] {
             let mut pattern = new(socket_type).unwrap();
             let sent = pattern.send(&mut pipes, &mut Body::Bytes(b"x"), false);
             assert_eq!(sent, Err(Error::NOTSUP));
-            assert!(!pattern.can_send(&mut pipes));
+            // As in libzmq, a DISH says it can.
+            assert_eq!(pattern.can_send(&mut pipes), socket_type == ZMQ_DISH);
         }
     }
 
     #[test]
-    fn the_stable_socket_types() {
-        for socket_type in -1..20 {
+    fn every_socket_type() {
+        for socket_type in -1..30 {
             let mut pipes = Pipes::default();
             let pattern = new(socket_type);
-            assert_eq!(pattern.is_some(), (ZMQ_PAIR..=ZMQ_STREAM).contains(&socket_type));
+            assert_eq!(pattern.is_some(), (ZMQ_PAIR..=ZMQ_CHANNEL).contains(&socket_type));
             let Some(mut pattern) = pattern else { continue };
             assert!(!pattern.can_receive(&mut pipes));
-            let always = [ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM];
+            let always = [
+                ZMQ_PUB, ZMQ_XPUB, ZMQ_XSUB, ZMQ_ROUTER, ZMQ_STREAM, ZMQ_SERVER, ZMQ_PEER,
+                ZMQ_RADIO, ZMQ_DISH,
+            ];
             assert_eq!(pattern.can_send(&mut pipes), always.contains(&socket_type));
             assert!(!pattern.knows_routing_id(b"x"));
             let state = pattern.peer_state(&mut pipes, b"x");
-            let routes = socket_type == ZMQ_ROUTER;
-            assert_eq!(state, Err(if routes { Error::HOSTUNREACH } else { Error::NOTSUP }));
+            let unknown = |routes| Err(if routes { Error::HOSTUNREACH } else { Error::NOTSUP });
+            assert_eq!(state, unknown([ZMQ_ROUTER, ZMQ_REP].contains(&socket_type)));
+            let numbers = [ZMQ_SERVER, ZMQ_PEER].contains(&socket_type);
+            assert_eq!(pattern.pipe_of(1).map(drop), unknown(numbers).map(drop));
             assert_eq!(pattern.set_option(&mut pipes, ZMQ_LINGER, &[0; 4]), Err(Error::INVAL));
+            if socket_type != ZMQ_DISH {
+                assert_eq!(pattern.join(&mut pipes, b"group"), Err(Error::NOTSUP));
+                assert_eq!(pattern.leave(&mut pipes, b"group"), Err(Error::NOTSUP));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::pipe::{Body, PipeId, Pipes, Sink};
 #[derive(Default)]
 pub struct Pair {
     peer: Option<PipeId>,
-    incoming: FairQueue,
+    pub(super) incoming: FairQueue,
     outgoing: LoadBalancer,
 }
 

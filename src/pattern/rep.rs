@@ -57,6 +57,10 @@ impl Pattern for Rep {
         self.peers.table.contains(routing_id)
     }
 
+    fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
+        self.peers.peer_state(pipes, routing_id)
+    }
+
     fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {
         match self.state {
             State::Idle | State::Receiving => return Err(Error::FSM),

@@ -7,7 +7,6 @@
 
 use super::routing::RoutedPeers;
 use super::{Pattern, discard};
-use crate::abi::ZMQ_POLLOUT;
 use crate::errno::{Error, Result};
 use crate::pipe::{Body, PipeId, Pipes, Sink};
 
@@ -44,9 +43,7 @@ impl Pattern for Router {
     }
 
     fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
-        let id = self.peers.table.find(pipes, routing_id).ok_or(Error::HOSTUNREACH)?;
-        let room = pipes.get_mut(id).is_some_and(|pipe| pipe.check_write());
-        Ok(if room { ZMQ_POLLOUT } else { 0 })
+        self.peers.peer_state(pipes, routing_id)
     }
 
     fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {

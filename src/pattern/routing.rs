@@ -134,6 +134,13 @@ impl RoutedPeers {
         }
     }
 
+    /// See [`Pattern::peer_state`](super::Pattern::peer_state).
+    pub fn peer_state(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Result<i32> {
+        let id = self.table.find(pipes, routing_id).ok_or(Error::HOSTUNREACH)?;
+        let room = pipes.get_mut(id).is_some_and(|pipe| pipe.check_write());
+        Ok(if room { ZMQ_POLLOUT } else { 0 })
+    }
+
     pub fn set_option(&mut self, option: i32, value: &[u8]) -> Result<()> {
         match option {
             ZMQ_ROUTER_MANDATORY => self.mandatory = flag_value(value)?,

@@ -233,6 +233,43 @@ impl Bench {
         result
     }
 
+    /// Sends to the peer with this number (SERVER, PEER).
+    pub fn send_to(&mut self, routing_id: u32, part: &str) -> Result<()> {
+        let mut message = Msg::from_slice(part.as_bytes()).unwrap();
+        message.set_routing_id(routing_id);
+        let result = self.pattern.send(&mut self.pipes, &mut Body::Message(&mut message), false);
+        self.pump();
+        result
+    }
+
+    /// Sends a message with a group.
+    pub fn send_to_group(&mut self, group: &str, body: &str) -> Result<()> {
+        let mut message = Msg::from_slice(body.as_bytes()).unwrap();
+        message.set_group(group.as_bytes()).unwrap();
+        let result = self.pattern.send(&mut self.pipes, &mut Body::Message(&mut message), false);
+        self.pump();
+        result
+    }
+
+    /// Receives a message and the number of its peer (SERVER, PEER).
+    pub fn receive_from(&mut self) -> Result<(u32, String)> {
+        let mut message = Msg::new();
+        let result = self.pattern.receive(&mut self.pipes, &mut Sink::Message(&mut message));
+        self.pump();
+        let text = String::from_utf8_lossy(message.data()).into_owned();
+        result.map(|()| (message.routing_id(), text))
+    }
+
+    /// A message of one part, and its group.
+    pub fn receive_with_group(&mut self) -> Result<(String, String)> {
+        let mut message = Msg::new();
+        let result = self.pattern.receive(&mut self.pipes, &mut Sink::Message(&mut message));
+        self.pump();
+        assert!(!message.more());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        result.map(|()| (text(message.data()), text(message.group())))
+    }
+
     pub fn receive(&mut self) -> Result<Message> {
         let mut message = Message::new();
         loop {

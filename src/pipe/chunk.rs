@@ -23,10 +23,10 @@ pub(super) struct Chunk {
     memory: NonNull<u8>,
     capacity: usize,
     /// Who touched which byte, for the model checker.
-    #[cfg(loom)]
+    #[cfg(feature = "loom")]
     tracks: Vec<loom::cell::UnsafeCell<()>>,
     /// Has the model checker find chunks that are never freed.
-    #[cfg(loom)]
+    #[cfg(feature = "loom")]
     _leak: loom::alloc::Track<()>,
 }
 
@@ -51,9 +51,9 @@ impl ChunkPtr {
             // SAFETY: Box::into_raw never returns null.
             memory: unsafe { NonNull::new_unchecked(memory.cast()) },
             capacity,
-            #[cfg(loom)]
+            #[cfg(feature = "loom")]
             tracks: (0..capacity).map(|_| loom::cell::UnsafeCell::new(())).collect(),
-            #[cfg(loom)]
+            #[cfg(feature = "loom")]
             _leak: loom::alloc::Track::new(()),
         };
         // SAFETY: as above.
@@ -65,7 +65,7 @@ impl ChunkPtr {
     /// # Safety
     /// Nobody else may hold or reach this chunk any more.
     pub(super) unsafe fn free(self) {
-        #[cfg(loom)]
+        #[cfg(feature = "loom")]
         for track in &self.chunk().tracks {
             track.with_mut(|_| ());
         }
@@ -127,7 +127,7 @@ impl ChunkPtr {
     /// long as the slice lives.
     pub(super) unsafe fn bytes<'a>(self, offset: usize, length: usize) -> &'a [u8] {
         debug_assert!(offset + length <= self.capacity());
-        #[cfg(loom)]
+        #[cfg(feature = "loom")]
         for track in &self.chunk().tracks[offset..offset + length] {
             track.with(|_| ());
         }
@@ -141,7 +141,7 @@ impl ChunkPtr {
     /// The range lies within the capacity beyond the committed bytes, and only the writer calls.
     pub(super) unsafe fn spare<'a>(self, offset: usize, length: usize) -> &'a mut [u8] {
         debug_assert!(offset + length <= self.capacity());
-        #[cfg(loom)]
+        #[cfg(feature = "loom")]
         for track in &self.chunk().tracks[offset..offset + length] {
             track.with_mut(|_| ());
         }

@@ -61,6 +61,23 @@ impl Body<'_> {
         self.bytes().is_empty()
     }
 
+    /// The number of the peer a message is for (SERVER, PEER); 0 when none.
+    #[inline]
+    pub fn routing_id(&self) -> u32 {
+        match self {
+            Body::Bytes(_) => 0,
+            Body::Message(message) => message.routing_id(),
+        }
+    }
+
+    /// The group a RADIO message is for; bytes have none.
+    pub fn group(&self) -> &[u8] {
+        match self {
+            Body::Bytes(_) => &[],
+            Body::Message(message) => message.group(),
+        }
+    }
+
     /// The body as a message that can be shared with several pipes. ENOMEM.
     pub fn share(&mut self) -> Result<Msg> {
         match self {
@@ -118,6 +135,29 @@ impl Sink<'_> {
                 Ok(())
             }
             Sink::Buffer { .. } => self.put_bytes(body.data(), more, metadata),
+        }
+    }
+
+    /// Says which peer the part that was stored came from (SERVER, PEER).
+    #[inline]
+    pub fn set_routing_id(&mut self, routing_id: u32) {
+        if let Sink::Message(message) = self {
+            message.set_routing_id(routing_id);
+        }
+    }
+
+    /// Makes the part stored the whole message, of this group; a buffer has no place for that.
+    /// ENOMEM.
+    pub fn set_group(&mut self, group: &[u8]) -> Result<()> {
+        match self {
+            Sink::Message(message) => {
+                message.set_more(false);
+                message.set_group(group)
+            }
+            Sink::Buffer { more, .. } => {
+                *more = false;
+                Ok(())
+            }
         }
     }
 
@@ -419,6 +459,7 @@ impl Pipe {
                 } else {
                     let mut body = message.take();
                     body.set_metadata(None);
+                    body.set_routing_id(0);
                     append_message(writer, flags, body, self.local)
                 }
             }
@@ -428,6 +469,7 @@ impl Pipe {
                     Body::Message(message) => message.take(),
                 };
                 message.set_metadata(None);
+                message.set_routing_id(0);
                 message.set_more(more);
                 latest.lock().message = Some(message);
                 Ok(())

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! Atomics and shared pointers, from the standard library or, under `--cfg loom`, from the model
+//! Atomics and shared pointers, from the standard library or, under the feature `loom`, from the model
 //! checker. Everything that hands work between threads is built on these names.
 
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 pub use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 pub use loom::sync::{
     Arc,
     atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 pub use parking_lot::Mutex;
 
 /// loom's mutex behind parking_lot's interface.
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 #[derive(Debug, Default)]
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 impl<T> Mutex<T> {
     pub fn new(value: T) -> Mutex<T> {
         Mutex(loom::sync::Mutex::new(value))
@@ -39,7 +39,7 @@ impl<T> Mutex<T> {
 
 /// Runs `model` through every interleaving with at most `preemptions` preemptions, or as many as
 /// LOOM_MAX_PREEMPTIONS says if those are fewer.
-#[cfg(all(test, loom))]
+#[cfg(all(test, feature = "loom"))]
 pub fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let bound = builder.preemption_bound.unwrap_or(preemptions);

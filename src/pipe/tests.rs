@@ -3,12 +3,12 @@
 //! Ropes: order, commit, rollback, growth, externals, partial sends; stress and model-checked
 //! hand-overs in modules of their own.
 
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 mod model;
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 mod stress;
 
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 mod plain {
     use crate::msg::{Metadata, Msg};
     use crate::pipe::rope::{self, COMMAND, HEADER_MAX, LONG, MORE, SKIP, Sender, rope};

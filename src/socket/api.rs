@@ -247,26 +247,37 @@ pub fn peer_state(handle: Handle, routing_id: &[u8]) -> Result<i32> {
     with(handle, |open| open.pattern.peer_state(&mut open.pipes, routing_id))
 }
 
-/// zmq_join(3): DISH only, which this build does not have yet.
-pub fn join(handle: Handle, _group: &CStr) -> Result<()> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_join(3)
+pub fn join(handle: Handle, group: &CStr) -> Result<()> {
+    with(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
 }
 
-/// zmq_leave(3): as [`join`].
-pub fn leave(handle: Handle, _group: &CStr) -> Result<()> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_leave(3)
+pub fn leave(handle: Handle, group: &CStr) -> Result<()> {
+    with(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
 }
 
-/// zmq_connect_peer(3): PEER only, which this build does not have yet.
-pub fn connect_peer(handle: Handle, _endpoint: &CStr) -> Result<u32> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_connect_peer(3): the routing id of the new peer. ENOTSUP: not a PEER. EFAULT: with
+/// ZMQ_IMMEDIATE there is no peer until it has answered. Otherwise as zmq_connect(3).
+pub fn connect_peer(handle: Handle, endpoint: &CStr) -> Result<u32> {
+    with(handle, |open| {
+        if open.options.socket_type != ZMQ_PEER {
+            return Err(Error::NOTSUP);
+        }
+        if open.options.immediate {
+            return Err(Error::FAULT);
+        }
+        open.connect(endpoint.to_bytes())?;
+        Ok(open.pattern.last_peer())
+    })
 }
 
-/// zmq_disconnect_peer(3): SERVER and PEER only, which this build does not have yet.
-pub fn disconnect_peer(handle: Handle, _routing_id: u32) -> Result<()> {
-    Socket::lookup(handle)?;
-    Err(Error::NOTSUP)
+/// zmq_disconnect_peer(3): what was sent to the peer still goes out. EHOSTUNREACH: there is no such
+/// peer. ENOTSUP: neither SERVER nor PEER.
+pub fn disconnect_peer(handle: Handle, routing_id: u32) -> Result<()> {
+    with(handle, |open| {
+        let pipe = open.pattern.pipe_of(routing_id)?;
+        open.detach(pipe);
+        Ok(())
+    })
 }

@@ -8,17 +8,18 @@ use crate::ctx::inproc::Side;
 use crate::endpoint::{
     self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, WsConnect, tcp_endpoint,
 };
-use crate::engine::Link;
+use crate::engine::{Inbound, Link, Outbound};
 use crate::errno::{Error, Result};
 use crate::io::{
-    Command, ConnectSpec, ConnectTo, Event, IoHandle, ListenSpec, network_pipe, next_id,
+    Command, ConnectSpec, ConnectTo, DatagramSpec, Event, IoHandle, ListenSpec, network_pipe,
+    next_id,
 };
 use crate::options::Options;
 use crate::pattern;
 use crate::pipe::PipeId;
 use crate::transport::host::{self, Dns};
 use crate::transport::tls::{ClientTls, ServerTls};
-use crate::transport::{ListenError, Listener, SocketSettings, ipc, tcp, tls};
+use crate::transport::{ListenError, Listener, SocketSettings, Stream, ipc, plain, tcp, tls, udp};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,7 +29,15 @@ pub struct Endpoints(Vec<Entry>);
 
 struct Entry {
     key: Vec<u8>,
+    /// What `ZMQ_LAST_ENDPOINT` told, where that is not the key: good for taking it back as well.
+    told: Vec<u8>,
     what: What,
+}
+
+impl Entry {
+    fn is(&self, key: &[u8]) -> bool {
+        self.key == key || self.told == key
+    }
 }
 
 enum What {
@@ -44,7 +53,7 @@ enum What {
 
 impl Endpoints {
     fn add(&mut self, key: Vec<u8>, what: What) {
-        self.0.push(Entry { key, what });
+        self.0.push(Entry { told: key.clone(), key, what });
     }
 
     /// Forgets the endpoint of this number.
@@ -58,11 +67,11 @@ impl Endpoints {
 
     /// Everything under this text; of an inproc name that is bound and connected to, the binding.
     fn take(&mut self, key: &[u8]) -> Vec<What> {
-        let bound = |entry: &Entry| entry.key == key && matches!(entry.what, What::InprocBound);
+        let bound = |entry: &Entry| entry.is(key) && matches!(entry.what, What::InprocBound);
         let only_bound = self.0.iter().any(bound);
         let (taken, kept) = std::mem::take(&mut self.0)
             .into_iter()
-            .partition(|entry: &Entry| entry.key == key && (bound(entry) || !only_bound));
+            .partition(|entry: &Entry| entry.is(key) && (bound(entry) || !only_bound));
         self.0 = kept;
         let taken: Vec<Entry> = taken;
         taken.into_iter().map(|entry| entry.what).collect()
@@ -84,6 +93,9 @@ impl Open {
             return Ok(());
         }
         let home = self.context.choose_io_thread(self.options.affinity)?;
+        if transport == Transport::Udp {
+            return self.bind_udp(uri, address, home);
+        }
         let options = Arc::new(self.options.clone());
         let listener = match listen(transport, address, &options) {
             Ok(listener) => listener,
@@ -109,7 +121,10 @@ impl Open {
             port: self.port.clone(),
             lease: self.lease.clone(),
         })));
-        self.endpoints.add(local.clone(), What::Remote { id, home, connecting: false });
+        // A service of tipc is known by its own name, and told by the socket's identity.
+        let key = if transport == Transport::Tipc { uri.to_vec() } else { local.clone() };
+        let what = What::Remote { id, home, connecting: false };
+        self.endpoints.0.push(Entry { key, told: local.clone(), what });
         self.last_endpoint = local;
         Ok(())
     }
@@ -135,6 +150,9 @@ impl Open {
             return Ok(());
         }
         let home = self.context.choose_io_thread(self.options.affinity)?;
+        if transport == Transport::Udp {
+            return self.connect_udp(uri, address, home);
+        }
         let mut endpoint = uri.to_vec();
         let to = match ConnectEndpoint::parse(transport, address)? {
             ConnectEndpoint::Tcp(address) => ConnectTo::Tcp(address),
@@ -152,7 +170,11 @@ impl Open {
                 let tls = ClientTls::new(&self.options, &address.host)?;
                 ConnectTo::Wss(address, tls)
             }
-            _ => return Err(Error::PROTONOSUPPORT),
+            ConnectEndpoint::Vsock(address) => ConnectTo::Plain(plain::Address::Vsock(address)),
+            ConnectEndpoint::Tipc(address) => ConnectTo::Plain(plain::Address::Tipc(address)),
+            ConnectEndpoint::Inproc(_) | ConnectEndpoint::Udp(_) => {
+                return Err(Error::PROTONOSUPPORT);
+            }
         };
         self.check_connect_routing_id()?;
         let options = Arc::new(self.options.clone());
@@ -182,10 +204,71 @@ impl Open {
         Ok(())
     }
 
+    /// What arrives at the address is for this DISH or DGRAM socket.
+    fn bind_udp(&mut self, uri: &[u8], address: &[u8], home: Arc<IoHandle>) -> Result<()> {
+        let BindEndpoint::Udp(address) = BindEndpoint::parse(Transport::Udp, address)? else {
+            return Err(Error::INVAL);
+        };
+        let (stream, endpoint) = udp::bind(&address, &SocketSettings::from(&self.options))?;
+        let (outbound, inbound) = match self.options.socket_type {
+            ZMQ_DGRAM => {
+                let ipv6 = stream.local_addr().is_ok_and(|address| address.is_ipv6());
+                (Outbound::Addressed { ipv6 }, Inbound::Addressed)
+            }
+            _ => (Outbound::Nowhere, Inbound::Grouped),
+        };
+        self.begin_datagrams(uri, endpoint, home, stream, outbound, Some(inbound))
+    }
+
+    /// What this RADIO socket sends goes to the address.
+    fn connect_udp(&mut self, uri: &[u8], address: &[u8], home: Arc<IoHandle>) -> Result<()> {
+        let ConnectEndpoint::Udp(address) = ConnectEndpoint::parse(Transport::Udp, address)? else {
+            return Err(Error::INVAL);
+        };
+        let (stream, to) = udp::connect(&address, &SocketSettings::from(&self.options))?;
+        self.begin_datagrams(uri, address.endpoint(), home, stream, Outbound::To(to), None)
+    }
+
+    fn begin_datagrams(
+        &mut self,
+        uri: &[u8],
+        endpoint: Vec<u8>,
+        home: Arc<IoHandle>,
+        stream: Stream,
+        outbound: Outbound,
+        inbound: Option<Inbound>,
+    ) -> Result<()> {
+        let options = Arc::new(self.options.clone());
+        let id = next_id();
+        let (mut pipe, link) = network_pipe(id, &options, home.clone(), self.port.clone())?;
+        pipe.outgoing = true;
+        // Nobody can join a group by datagrams.
+        self.attach_as(pipe, Behind::Network(link.clone(), id), true);
+        home.add_load(1);
+        home.post(Command::Datagrams(Box::new(DatagramSpec {
+            id,
+            socket: self.id(),
+            stream,
+            outbound,
+            inbound,
+            endpoint: endpoint.clone(),
+            options,
+            port: self.port.clone(),
+            lease: self.lease.clone(),
+            link,
+        })));
+        let what = What::Remote { id, home, connecting: true };
+        self.endpoints.0.push(Entry { key: uri.to_vec(), told: endpoint.clone(), what });
+        self.last_endpoint = endpoint;
+        Ok(())
+    }
+
     /// The endpoint of ws or wss as it is told. Each attempt looks the name up again, but one that
-    /// is unknown is told at once.
+    /// is unknown is told at once, unless a proxy is to look it up.
     fn check_websocket(&self, transport: Transport, address: &WsConnect) -> Result<Vec<u8>> {
-        host::resolve_remote(&address.host, address.port, self.options.ipv6)?;
+        if self.options.socks_proxy.is_empty() {
+            host::resolve_remote(&address.host, address.port, self.options.ipv6)?;
+        }
         Ok(address.endpoint(transport).into_bytes())
     }
 
@@ -262,6 +345,8 @@ impl Open {
             rcvhwm: self.options.rcvhwm,
             routing_id: self.options.routing_id.clone(),
             recv_routing_id: self.options.recv_routing_id,
+            hello: self.options.hello_to_send().unwrap_or_default().to_vec(),
+            disconnect: self.options.disconnect_to_receive().unwrap_or_default().to_vec(),
             conflate: match pattern::supports_conflate(self.options.socket_type) {
                 (sends, receives) if self.options.conflate => (sends, receives),
                 _ => (false, false),
@@ -311,7 +396,11 @@ fn listen(
                 })
             }
             BindEndpoint::Ipc(bind) => ipc::listen(&bind, &settings).map(Listener::Ipc),
-            _ => Err(Error::PROTONOSUPPORT.into()),
+            BindEndpoint::Vsock(address) => {
+                plain::listen_vsock(address, &settings).map(Listener::Plain)
+            }
+            BindEndpoint::Tipc(bind) => plain::listen_tipc(bind, &settings).map(Listener::Plain),
+            BindEndpoint::Inproc(_) | BindEndpoint::Udp(_) => Err(Error::PROTONOSUPPORT.into()),
         },
     }
 }

@@ -159,7 +159,17 @@ impl Open {
     }
 
     /// Adds a pipe to the socket.
-    pub(super) fn attach(&mut self, mut pipe: Pipe, behind: Behind) -> PipeId {
+    pub(super) fn attach(&mut self, pipe: Pipe, behind: Behind) -> PipeId {
+        self.attach_as(pipe, behind, false)
+    }
+
+    /// Adds a pipe; with `subscribe_to_all` to a peer that cannot say what it wants.
+    pub(super) fn attach_as(
+        &mut self,
+        mut pipe: Pipe,
+        behind: Behind,
+        subscribe_to_all: bool,
+    ) -> PipeId {
         let (send, receive) = match &behind {
             Behind::Network(..) => (limit(self.options.sndhwm), limit(self.options.rcvhwm)),
             Behind::Inproc(end) => self.inproc_limits(end.peer.as_ref().map(|peer| &peer.facts)),
@@ -171,7 +181,7 @@ impl Open {
             Behind::Inproc(end) => end.own.set_pipe(id),
         }
         self.behind.insert(id, behind);
-        self.pattern.attach(&mut self.pipes, id, false);
+        self.pattern.attach(&mut self.pipes, id, subscribe_to_all);
         self.sweep();
         id
     }
@@ -247,7 +257,8 @@ impl Open {
 
     /// The peer of a pipe is gone. What it sent can still be read.
     pub(super) fn peer_ended(&mut self, id: PipeId) {
-        let receives = !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH);
+        let receives =
+            !matches!(self.options.socket_type, ZMQ_PUB | ZMQ_PUSH | ZMQ_SCATTER | ZMQ_RADIO);
         let Some(pipe) = self.pipes.get_mut(id) else { return };
         pipe.close_out();
         if receives && !pipe.given_up && pipe.check_read() == Readiness::Ready {
@@ -264,9 +275,9 @@ impl Open {
             return;
         }
         self.pattern.detach(&mut self.pipes, id);
-        self.behind.remove(&id);
+        let behind = self.behind.remove(&id);
         if let Some(mut pipe) = self.pipes.remove(id) {
-            pipe.close();
+            close_pipe(&mut pipe, behind.as_ref());
         }
     }
 
@@ -474,7 +485,7 @@ impl Open {
             handle.post(crate::io::Command::CloseSocket { socket: self.id(), linger });
         }
         for pipe in self.pipes.iter_mut() {
-            pipe.close();
+            close_pipe(pipe, self.behind.get(&pipe.id));
         }
         for mail in self.socket.end_generation() {
             mailbox::reject(mail);
@@ -482,4 +493,17 @@ impl Open {
         *self.socket.read_set.lock() = None;
         self.context.leave(self.id());
     }
+}
+
+/// Closes this end of a pipe. A peer in the same process may have asked for a word about it.
+fn close_pipe(pipe: &mut Pipe, behind: Option<&Behind>) {
+    if let Some(Behind::Inproc(InprocEnd { peer: Some(peer), .. })) = behind
+        && !peer.farewell.is_empty()
+    {
+        pipe.rollback();
+        if pipe.write(&mut Body::Bytes(&peer.farewell), false).is_ok() {
+            pipe.flush();
+        }
+    }
+    pipe.close();
 }

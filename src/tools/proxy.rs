@@ -277,7 +277,8 @@ fn receive_part(source: &mut Open, part: &mut Msg) -> Result<bool> {
     }
     match received {
         Ok(()) => Ok(true),
-        Err(Error::AGAIN) => Ok(false),
+        // Whoever only sends has nothing to take either, though the other side may say it can send.
+        Err(Error::AGAIN | Error::NOTSUP) => Ok(false),
         Err(error) => Err(error),
     }
 }

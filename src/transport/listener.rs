@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::Socket;
 
-use super::{Stream, ipc, sys, tcp, tls};
+use super::{Stream, ipc, plain, sys, tcp, tls};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 
@@ -21,6 +21,8 @@ pub enum Listener {
     /// The same with TLS between.
     Tls(tls::Listener),
     Ipc(ipc::Listener),
+    /// vsock and tipc.
+    Plain(plain::Listener),
 }
 
 /// Why there is no listener.
@@ -74,6 +76,7 @@ impl Listener {
             Listener::Tcp(listener) => listener.accept(),
             Listener::Tls(listener) => listener.accept(),
             Listener::Ipc(listener) => listener.accept(),
+            Listener::Plain(listener) => listener.accept(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Listener {
             Listener::Tcp(listener) => listener.endpoint(),
             Listener::Tls(listener) => listener.endpoint(),
             Listener::Ipc(listener) => listener.endpoint(),
+            Listener::Plain(listener) => listener.endpoint(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Listener {
             Listener::Tcp(listener) => listener.transport(),
             Listener::Tls(listener) => listener.transport(),
             Listener::Ipc(_) => Transport::Ipc,
+            Listener::Plain(listener) => listener.transport(),
         }
     }
 
@@ -100,7 +105,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.path(),
             Listener::Tls(listener) => listener.path(),
-            Listener::Ipc(_) => "",
+            Listener::Ipc(_) | Listener::Plain(_) => "",
         }
     }
 
@@ -115,7 +120,7 @@ impl Listener {
     /// Those of removing the file and the directory; the descriptor is closed all the same.
     pub fn close(self) -> Result<()> {
         match self {
-            Listener::Tcp(_) | Listener::Tls(_) => Ok(()),
+            Listener::Tcp(_) | Listener::Tls(_) | Listener::Plain(_) => Ok(()),
             Listener::Ipc(listener) => listener.close(),
         }
     }
@@ -127,6 +132,7 @@ impl AsRawFd for Listener {
             Listener::Tcp(listener) => listener.as_raw_fd(),
             Listener::Tls(listener) => listener.as_raw_fd(),
             Listener::Ipc(listener) => listener.as_raw_fd(),
+            Listener::Plain(listener) => listener.as_raw_fd(),
         }
     }
 }

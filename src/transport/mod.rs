@@ -3,9 +3,10 @@
 //!
 //! A transport moves bytes and knows no protocol: [`Stream`] makes one non-blocking attempt to
 //! write or read and says what came of it, [`tcp`] and [`ipc`] make streams by listening and
-//! connecting, [`tls`] is a layer on them, [`Resolver`] turns host names into addresses without holding up its caller. The
-//! descriptors are always non-blocking and close-on-exec; waiting for them is the business of
-//! the layers above.
+//! connecting, [`tls`] is a layer on them, [`udp`] makes sockets for datagrams, [`plain`] has vsock
+//! and tipc, [`socks`] what is said to a proxy, [`Resolver`] turns host names into addresses without
+//! holding up its caller, by [`workers`]. The descriptors are always non-blocking and
+//! close-on-exec; waiting for them is the business of the layers above.
 //!
 //! `sys` holds the system calls std and socket2 do not offer, and is the only place here with
 //! unsafe code; what only Linux has is in `sys/linux.rs`.
@@ -15,14 +16,20 @@
 pub mod host;
 pub mod ipc;
 mod listener;
+pub mod plain;
 mod resolver;
 mod settings;
 mod sockopt;
+pub mod socks;
 mod stream;
 #[allow(unsafe_code)]
 mod sys;
 pub mod tcp;
+#[cfg(test)]
+pub(crate) mod test_wire;
 pub mod tls;
+pub mod udp;
+pub mod workers;
 
 pub use listener::{Accept, Accepted, ListenError, Listener};
 pub use resolver::{Resolved, Resolver};

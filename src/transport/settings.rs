@@ -9,9 +9,9 @@ use crate::options::Options;
 /// The kernel side of a socket's options, as they were at bind or connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketSettings {
-    /// `ZMQ_SNDBUF` in bytes; `None` leaves the system's default. tcp only, as in libzmq.
+    /// `ZMQ_SNDBUF` in bytes; `None` leaves the system's default. Not for ipc, as in libzmq.
     pub sndbuf: Option<u32>,
-    /// `ZMQ_RCVBUF` in bytes; `None` leaves the system's default. tcp only, as in libzmq.
+    /// `ZMQ_RCVBUF` in bytes; `None` leaves the system's default. Not for ipc, as in libzmq.
     pub rcvbuf: Option<u32>,
     /// `ZMQ_TOS`; 0 sets nothing.
     pub tos: u32,
@@ -28,6 +28,10 @@ pub struct SocketSettings {
     pub ipv6: bool,
     /// `ZMQ_BACKLOG`.
     pub backlog: i32,
+    /// `ZMQ_MULTICAST_HOPS`. udp only, as what follows.
+    pub multicast_hops: u32,
+    /// `ZMQ_MULTICAST_LOOP`: this machine gets what it sends to a group.
+    pub multicast_loop: bool,
 }
 
 /// `ZMQ_TCP_KEEPALIVE` and the three values beside it; `None` leaves the system's default.
@@ -56,6 +60,8 @@ impl Default for SocketSettings {
             maxrt: 0,
             ipv6: false,
             backlog: 100,
+            multicast_hops: 1,
+            multicast_loop: true,
         }
     }
 }
@@ -78,6 +84,8 @@ impl From<&Options> for SocketSettings {
             maxrt: unless_negative(options.tcp_maxrt).unwrap_or(0),
             ipv6: options.ipv6,
             backlog: options.backlog,
+            multicast_hops: unless_negative(options.multicast_hops).unwrap_or(1),
+            multicast_loop: options.multicast_loop,
         }
     }
 }

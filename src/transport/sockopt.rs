@@ -21,6 +21,12 @@ pub(super) fn open_tcp(addr: &SocketAddr, settings: &SocketSettings) -> Result<S
     if domain == Domain::IPV6 {
         socket.set_only_v6(false)?;
     }
+    prepare(&socket, settings)?;
+    Ok(socket)
+}
+
+/// What any socket of IP gets before bind or connect.
+pub(super) fn prepare(socket: &Socket, settings: &SocketSettings) -> Result<()> {
     let fd = socket.as_fd();
     mark_traffic(fd, settings)?;
     if !settings.bind_to_device.is_empty() {
@@ -36,7 +42,7 @@ pub(super) fn open_tcp(addr: &SocketAddr, settings: &SocketSettings) -> Result<S
     if settings.busy_poll > 0 {
         let _ = sys::set_busy_poll(fd, settings.busy_poll);
     }
-    Ok(socket)
+    Ok(())
 }
 
 /// `ZMQ_TOS` and `ZMQ_PRIORITY`; accepted connections do not inherit them everywhere.

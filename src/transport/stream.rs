@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A connected stream socket, tcp or ipc, with a TLS layer or without.
+//! A connected stream socket, tcp or ipc, with a TLS layer or without; or a datagram socket, which
+//! has calls of its own.
 //!
 //! Every read and write is one attempt that never waits. "Would block" is an outcome of its own,
 //! so it can be taken neither for an error nor for zero bytes; a signal in the middle of an
@@ -16,7 +17,7 @@ use socket2::{MaybeUninitSlice, SockAddr, Socket};
 
 use super::ipc::{self, Credentials};
 use super::tls::{Tls, Wire};
-use super::{host, sys};
+use super::{host, plain, sys, udp};
 use crate::endpoint::Transport;
 use crate::errno::{Error, Result};
 use crate::msg::MsgBuilder;
@@ -31,6 +32,10 @@ pub enum Kind {
     /// TLS over tcp.
     Tls,
     Ipc,
+    /// Datagrams, see [`Stream::send_datagram`].
+    Udp,
+    Vsock,
+    Tipc,
 }
 
 /// What came of one attempt to write.
@@ -62,16 +67,42 @@ pub struct Stream {
     socket: Socket,
     kind: Kind,
     tls: Option<Box<Tls>>,
+    /// In the place of the socket.
+    #[cfg(test)]
+    wire: Option<super::test_wire::TestWire>,
 }
 
 impl Stream {
     /// Takes over `descriptor`, which has to be a non-blocking stream socket.
     pub fn new(descriptor: OwnedFd, kind: Kind) -> Stream {
-        Stream { socket: Socket::from(descriptor), kind, tls: None }
+        Stream::from_socket(Socket::from(descriptor), kind)
     }
 
     pub(super) fn from_socket(socket: Socket, kind: Kind) -> Stream {
-        Stream { socket, kind, tls: None }
+        Stream {
+            socket,
+            kind,
+            tls: None,
+            #[cfg(test)]
+            wire: None,
+        }
+    }
+
+    /// Has this wire take and give the bytes in place of the socket.
+    #[cfg(test)]
+    pub(super) fn over(mut self, wire: super::test_wire::TestWire) -> Stream {
+        self.wire = Some(wire);
+        self
+    }
+
+    /// What is beneath a TLS layer.
+    #[inline]
+    fn wire(&self) -> &dyn Wire {
+        #[cfg(test)]
+        if let Some(wire) = &self.wire {
+            return wire;
+        }
+        &self.socket
     }
 
     /// Puts TLS on a tcp stream; [`negotiate`](Stream::negotiate) is next.
@@ -90,7 +121,7 @@ impl Stream {
     pub fn negotiate(&self) -> Result<bool> {
         match &self.tls {
             None => Ok(true),
-            Some(tls) => tls.negotiate(&self.socket),
+            Some(tls) => tls.negotiate(self.wire()),
         }
     }
 
@@ -113,7 +144,7 @@ impl Stream {
     pub fn flush(&self) -> Result<bool> {
         match &self.tls {
             None => Ok(true),
-            Some(tls) => tls.flush(&self.socket),
+            Some(tls) => tls.flush(self.wire()),
         }
     }
 
@@ -134,8 +165,10 @@ impl Stream {
     #[inline]
     pub fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().write_some(buffers),
             None => self.socket.write_some(buffers),
-            Some(tls) => tls.write(&self.socket, buffers),
+            Some(tls) => tls.write(self.wire(), buffers),
         }
     }
 
@@ -143,8 +176,10 @@ impl Stream {
     #[inline]
     pub fn write_one(&self, bytes: &[u8]) -> Result<WriteOutcome> {
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().write_some(&[IoSlice::new(bytes)]),
             None => attempt_write(|| self.socket.send_with_flags(bytes, sys::SEND_FLAGS)),
-            Some(tls) => tls.write(&self.socket, &[IoSlice::new(bytes)]),
+            Some(tls) => tls.write(self.wire(), &[IoSlice::new(bytes)]),
         }
     }
 
@@ -160,7 +195,7 @@ impl Stream {
         }
         match &self.tls {
             None => attempt_read(|| self.socket.recv(buffer)),
-            Some(tls) => tls.read(&self.socket, buffer.len(), &mut fill(buffer.iter_mut())),
+            Some(tls) => tls.read(self.wire(), buffer.len(), &mut fill(buffer.iter_mut())),
         }
     }
 
@@ -176,7 +211,7 @@ impl Stream {
         }
         if let Some(tls) = &self.tls {
             let room = first.len() + second.len();
-            return tls.read(&self.socket, room, &mut fill(first.iter_mut().chain(second)));
+            return tls.read(self.wire(), room, &mut fill(first.iter_mut().chain(second)));
         }
         let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
         attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
@@ -192,7 +227,7 @@ impl Stream {
         let mut surplus = 0;
         if let Some(tls) = &self.tls {
             let room = body.remaining() + rest.len();
-            let outcome = tls.read(&self.socket, room, &mut |bytes| {
+            let outcome = tls.read(self.wire(), room, &mut |bytes| {
                 let (first, more) = bytes.split_at(bytes.len().min(body.remaining()));
                 body.push(first)?;
                 if let Some(place) = rest.get_mut(surplus..surplus + more.len()) {
@@ -219,10 +254,12 @@ impl Stream {
             return Ok(ReadOutcome::Read(0));
         }
         match &self.tls {
+            #[cfg(test)]
+            None if self.wire.is_some() => self.wire().read_some(buffer),
             None => Wire::read_some(&self.socket, buffer),
             Some(tls) => {
                 let mut filled = 0;
-                tls.read(&self.socket, buffer.len(), &mut |bytes| {
+                tls.read(self.wire(), buffer.len(), &mut |bytes| {
                     if let Some(place) = buffer.get_mut(filled..filled + bytes.len()) {
                         place.copy_from_slice(bytes);
                     }
@@ -231,6 +268,21 @@ impl Stream {
                 })
             }
         }
+    }
+
+    /// One attempt to send a datagram; false when the kernel has no room for it. One that the
+    /// network refuses is lost.
+    pub fn send_datagram(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        udp::send(&self.socket, datagram, to)
+    }
+
+    /// One attempt to receive a datagram: its length, and who sent it. What does not fit into
+    /// `buffer` is cut off. `None`: nothing is there.
+    ///
+    /// # Errors
+    /// Those of a socket that is of no use.
+    pub fn receive_datagram(&self, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddr)>> {
+        udp::receive(&self.socket, buffer)
     }
 
     /// Ends one direction of the connection or both.
@@ -282,14 +334,15 @@ impl Stream {
                 let Credentials { uid, gid, pid } = self.credentials().ok()?;
                 Some(format!("localhost:{uid}:{gid}:{pid}"))
             }
+            Kind::Udp | Kind::Vsock | Kind::Tipc => None,
         }
     }
 
     /// Who the peer was when it connected or listened; ipc only.
     pub fn credentials(&self) -> Result<Credentials> {
         match self.kind {
-            Kind::Tcp | Kind::Tls => Err(Error::AFNOSUPPORT),
             Kind::Ipc => sys::peer_credentials(self.socket.as_fd()),
+            _ => Err(Error::AFNOSUPPORT),
         }
     }
 
@@ -304,6 +357,8 @@ impl Stream {
             Kind::Tcp => Transport::Tcp,
             Kind::Tls => Transport::Tls,
             Kind::Ipc => return ipc::endpoint_text(addr),
+            Kind::Udp => Transport::Udp,
+            Kind::Vsock | Kind::Tipc => return plain::endpoint_text(self.kind, addr),
         };
         let text = addr.as_socket().map(|addr| host::endpoint_text(transport, &addr));
         text.unwrap_or_default().into_bytes()
@@ -313,7 +368,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(tls) = &self.tls {
-            tls.close(&self.socket);
+            tls.close(self.wire());
         }
     }
 }

@@ -15,11 +15,11 @@ use super::frame::Flags;
 
 /// The outgoing direction of a connection.
 pub trait Seal: Send {
-    /// How many bytes the sealed form of a body of `length` bytes has.
-    fn sealed_length(&self, length: usize) -> usize;
+    /// How many bytes the sealed form of a frame has, whose body is `head` and then `body`; it has
+    /// to be sealed next. `None`: it cannot be sealed, and the connection must end.
+    fn sealed_length(&mut self, flags: Flags, head: &[u8], body: &[u8]) -> Option<usize>;
 
-    /// Appends the sealed form of a frame whose body is `head` and then `body`. Only
-    /// [`Flags::MORE`] and [`Flags::COMMAND`] travel.
+    /// Appends the sealed form of this frame. Only [`Flags::MORE`] and [`Flags::COMMAND`] travel.
     fn seal(&mut self, flags: Flags, head: &[u8], body: &[u8], out: &mut Vec<u8>);
 }
 
@@ -45,7 +45,20 @@ pub struct Opened {
 pub const OPENED_OFFSET: usize = 16;
 
 /// Both directions of a connection.
-pub struct Cipher {
+pub enum Cipher {
+    /// Independent of each other.
+    Apart(Halves),
+    /// With a state in common: whoever uses both must see to it that they take turns.
+    Joint(Box<dyn Joint>),
+}
+
+/// Two directions, each of which may be used without a look at the other.
+pub struct Halves {
     pub seal: Box<dyn Seal>,
     pub open: Box<dyn Open>,
 }
+
+/// Both directions with a state in common.
+pub trait Joint: Seal + Open {}
+
+impl<T: Seal + Open> Joint for T {}

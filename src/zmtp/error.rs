@@ -116,11 +116,13 @@ impl HandshakeError {
 
     /// The peer has closed the connection by a message of its own.
     pub const fn closed() -> HandshakeError {
-        HandshakeError {
-            class: FailureClass::Connection,
-            errno: Error::PIPE,
-            event: HandshakeEvent::NoDetail(Error::PIPE),
-        }
+        HandshakeError::lost(Error::PIPE)
+    }
+
+    /// Nothing that the peer has done wrong: to be tried again.
+    pub const fn lost(errno: Error) -> HandshakeError {
+        let event = HandshakeEvent::NoDetail(errno);
+        HandshakeError { class: FailureClass::Connection, errno, event }
     }
 
     /// The peer's ZAP handler refused with this status.

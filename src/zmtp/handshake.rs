@@ -70,8 +70,19 @@ pub trait Mechanism: Send {
         Ok(())
     }
 
+    /// Whether the next step may take long, as it may have to ask a server of its own. Until
+    /// [`Mechanism::work`] has taken it, there is no command to send, and none is passed in.
+    fn has_work(&self) -> bool {
+        false
+    }
+
+    /// Takes that step, on a thread that may wait.
+    fn work(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What is to be done to frames in traffic, once the handshake is complete. Asked once.
-    fn cipher(&self) -> Option<Cipher> {
+    fn cipher(&mut self) -> Option<Cipher> {
         None
     }
 
@@ -128,6 +139,8 @@ enum State {
     Greeting(ExpectGreeting),
     RoutingId(ExpectRoutingId),
     Commands(ExpectCommands),
+    /// The mechanism is at [`Work`].
+    Working(Version, FrameReader),
     Established(Box<Established>, Option<Cipher>),
     Failed(HandshakeError),
 }
@@ -205,7 +218,8 @@ impl Handshake {
     }
 
     /// Takes bytes from the peer and returns how many of them belong to the handshake; what is
-    /// left is traffic. After the end of the handshake it takes none.
+    /// left is traffic. After the end of the handshake it takes none, nor while there is work: what
+    /// is left then is to be passed in again.
     ///
     /// # Errors
     /// The handshake has failed, for good. [`Handshake::output`] may still hold a last command
@@ -221,6 +235,39 @@ impl Handshake {
             end => Ok(end),
         })?;
         Ok(bytes.len() - input.len())
+    }
+
+    /// A step of the mechanism that may take long, when there is one. Until it is given back to
+    /// [`Handshake::handle_work`], no input is taken. To be looked at in the beginning and after
+    /// each [`Handshake::handle_input`].
+    pub fn poll_work(&mut self) -> Option<Work> {
+        let failed = State::Failed(HandshakeError::silent(Error::PROTO));
+        match std::mem::replace(&mut self.state, failed) {
+            State::Commands(ExpectCommands { version, frames, mechanism })
+                if mechanism.has_work() =>
+            {
+                self.state = State::Working(version, frames);
+                Some(Work { mechanism, result: Ok(()) })
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// That step was taken.
+    ///
+    /// # Errors
+    /// As [`Handshake::handle_input`].
+    pub fn handle_work(&mut self, work: Work) -> Result<()> {
+        self.step(|state, local| match state {
+            State::Working(version, frames) => {
+                let state = ExpectCommands { version, frames, mechanism: work.mechanism };
+                state.after(work.result, local)
+            }
+            other => Ok(other),
+        })
     }
 
     /// The frames of a question to the ZAP handler, when there is one; each question once. To be
@@ -318,6 +365,19 @@ impl Handshake {
                 Err(error)
             }
         }
+    }
+}
+
+/// A step of a mechanism that may take long ([`Mechanism::work`]).
+pub struct Work {
+    mechanism: Box<dyn Mechanism>,
+    result: Result<()>,
+}
+
+impl Work {
+    /// Takes the step. May block.
+    pub fn run(&mut self) {
+        self.result = self.mechanism.work();
     }
 }
 
@@ -433,7 +493,9 @@ struct ExpectCommands {
 impl ExpectCommands {
     fn handle(mut self, input: &mut &[u8], local: &mut Local) -> Result<State> {
         // Flags are not looked at: libzmq does not either, and some peers send none.
-        while let Some(body) = self.frames.read(input, local)? {
+        while !self.mechanism.has_work()
+            && let Some(body) = self.frames.read(input, local)?
+        {
             let result = self.mechanism.handle_command(&body);
             match self.after(result, local)? {
                 State::Commands(state) => self = state,

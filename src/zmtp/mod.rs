@@ -15,6 +15,7 @@
 //! | [`heartbeat`] | when to send PING, when to give up |
 //! | [`socket_type`] | names, numbers and legal peers |
 //! | [`zws`] | ZMTP inside WebSocket |
+//! | [`datagram`] | messages of RADIO and DISH as datagrams, without ZMTP |
 //! | [`error`] | how a handshake fails and what the monitor is told |
 //!
 //! RFC 13 (1.0), 15 (2.0), 23 (3.0), 37 (3.1), 45 (ZWS 2.0).
@@ -23,6 +24,7 @@
 
 pub mod cipher;
 pub mod command;
+pub mod datagram;
 pub mod error;
 pub mod frame;
 pub mod greeting;
@@ -31,9 +33,9 @@ pub mod heartbeat;
 pub mod socket_type;
 pub mod zws;
 
-pub use cipher::{Cipher, Open, Opened, Seal};
+pub use cipher::{Cipher, Halves, Joint, Open, Opened, Seal};
 pub use error::{FailureClass, HandshakeError, HandshakeEvent, ProtocolError};
 pub use frame::{Flags, Framing, HeaderParse};
 pub use greeting::Version;
-pub use handshake::{Established, Handshake, Mechanism};
+pub use handshake::{Established, Handshake, Mechanism, Work};
 pub use socket_type::SocketType;

@@ -5,6 +5,7 @@
 //! message that will be handed out, and unmasked there piece by piece as they come.
 //!
 //! Control frames never reach the pipe: PING is answered, CLOSE too, and it ends the connection.
+//! Heartbeats are these, so ZMTP's own have no meaning here.
 
 use super::{Failure, Front, LOOK_AHEAD, Link, QUOTA, Rx, kept_flags, open};
 use crate::errno::{Error, Result};
@@ -193,7 +194,7 @@ impl Rx {
             let mut start = [0; 16];
             let start = &mut start[..body.len().min(16)];
             unmask_into(head.mask, &body[..start.len()], start);
-            self.is_for_socket(start)
+            self.is_for_socket(Command::parse(start), length)?
         };
         if wanted {
             let body = &self.inbox.bytes()[head.header_len..end];
@@ -221,7 +222,8 @@ impl Rx {
     fn accept_opened(&mut self, front: Front) -> std::result::Result<bool, Failure> {
         let Front { flags, offset, length } = front;
         if flags & COMMAND != 0 {
-            if self.is_for_socket(&self.writer.unparsed()[offset..offset + length]) {
+            let command = Command::parse(&self.writer.unparsed()[offset..offset + length]);
+            if self.is_for_socket(command, length)? {
                 self.writer.accept_body(offset, length, flags);
             } else {
                 self.writer.truncate_unparsed(0);
@@ -263,7 +265,7 @@ impl Rx {
         let body = body.finish();
         if flags & COMMAND == 0 {
             self.check_reply(flags, body.len())?;
-        } else if !self.is_for_socket(body.data()) {
+        } else if !self.is_for_socket(Command::parse(body.data()), body.len())? {
             return Ok(());
         }
         self.writer.append_external(flags, body).map_err(Failure::connection)
@@ -294,12 +296,6 @@ impl Rx {
             Kind::Close => Err(Failure::connection(Error::CONNRESET)),
             _ => Ok(true),
         }
-    }
-
-    /// Of the commands only subscriptions have a meaning here: heartbeats are WebSocket's own.
-    fn is_for_socket(&self, command: &[u8]) -> bool {
-        matches!(Command::parse(command), Command::Subscribe(_) | Command::Cancel(_))
-            && self.rules.subscriptions
     }
 }
 

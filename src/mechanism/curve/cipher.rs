@@ -18,7 +18,7 @@
 
 use super::sodium::{PREFIX, ROOM, Secret, Tag, TrafficKey};
 use super::{check_structure, split};
-use crate::zmtp::cipher::{Cipher, Open, Opened, Seal};
+use crate::zmtp::cipher::{Halves, Open, Opened, Seal};
 use crate::zmtp::{Flags, ProtocolError};
 
 const MESSAGE: &[u8; 8] = b"\x07MESSAGE";
@@ -42,12 +42,12 @@ pub(super) enum Side {
 }
 
 /// The traffic of `side`. `sent` and `received` are the last counters used in the handshake.
-pub(super) fn cipher(side: Side, key: &Secret, sent: u64, received: u64) -> Cipher {
+pub(super) fn cipher(side: Side, key: &Secret, sent: u64, received: u64) -> Halves {
     let (out, into) = match side {
         Side::Client => (FROM_CLIENT, FROM_SERVER),
         Side::Server => (FROM_SERVER, FROM_CLIENT),
     };
-    Cipher {
+    Halves {
         seal: Box::new(Sealing { key: TrafficKey::new(key, out), sent }),
         open: Box::new(Opening { key: TrafficKey::new(key, into), received }),
     }
@@ -59,8 +59,8 @@ struct Sealing {
 }
 
 impl Seal for Sealing {
-    fn sealed_length(&self, length: usize) -> usize {
-        HEAD + 1 + length
+    fn sealed_length(&mut self, _flags: Flags, head: &[u8], body: &[u8]) -> Option<usize> {
+        Some(HEAD + 1 + head.len() + body.len())
     }
 
     fn seal(&mut self, flags: Flags, head: &[u8], body: &[u8], out: &mut Vec<u8>) {

@@ -215,10 +215,10 @@ impl Mechanism for CurveClient {
         matches!(self.state, State::Ready { .. })
     }
 
-    fn cipher(&self) -> Option<Cipher> {
+    fn cipher(&mut self) -> Option<Cipher> {
         match &self.state {
             State::Ready { key, received, .. } => {
-                Some(cipher(Side::Client, key, self.sent, *received))
+                Some(Cipher::Apart(cipher(Side::Client, key, self.sent, *received)))
             }
             _ => None,
         }

@@ -14,10 +14,11 @@ use super::{
     check_structure, counter_nonce, open_box, put_box, random_nonce, random_tail, split,
 };
 use crate::mechanism::metadata::LocalProperties;
+use crate::mechanism::server::{Properties, ServerState};
 use crate::mechanism::zap::{Zap, ZapConfig};
 use crate::mechanism::{ERROR, error_command};
 use crate::zmtp::handshake::{Mechanism, Peer};
-use crate::zmtp::{Cipher, HandshakeError, HandshakeEvent, ProtocolError};
+use crate::zmtp::{Cipher, HandshakeError, ProtocolError};
 use zeroize::Zeroizing;
 
 const CRYPTOGRAPHIC: ProtocolError = ProtocolError::ZMTP_CRYPTOGRAPHIC;
@@ -32,8 +33,10 @@ pub struct CurveServer {
     state: State,
 }
 
+type State = ServerState<Step, Client>;
+
 #[derive(Debug)]
-enum State {
+enum Step {
     ExpectHello,
     /// WELCOME is to be sent: to C', with the key of boxes between C' and S.
     Welcome {
@@ -42,17 +45,9 @@ enum State {
     },
     /// With the key of the cookie.
     ExpectInitiate(Secret),
-    /// The ZAP handler is being asked, or need not be: the client has to wait.
-    Asking {
-        zap: Zap,
-        client: Client,
-    },
     /// READY is to be sent.
     Initiated(Client),
     Ready(Client),
-    /// ERROR is to be sent.
-    Refused(u16),
-    Failed,
 }
 
 /// A client that has proved who it is.
@@ -63,6 +58,14 @@ struct Client {
     key: Secret,
     /// The last counter the client used.
     received: u64,
+}
+
+impl Client {
+    /// What ZAP has said of it comes ahead of what it says of itself.
+    fn admitted(mut self, properties: Properties) -> Step {
+        self.peer.properties.splice(..0, properties);
+        Step::Initiated(self)
+    }
 }
 
 /// The counter of READY.
@@ -81,7 +84,7 @@ impl CurveServer {
         zap: Option<ZapConfig>,
         random: Random,
     ) -> CurveServer {
-        CurveServer { local, zap, secret, random, state: State::ExpectHello }
+        CurveServer { local, zap, secret, random, state: State::Step(Step::ExpectHello) }
     }
 
     fn handle_hello(&self, body: &[u8]) -> Result<State, ProtocolError> {
@@ -100,7 +103,7 @@ impl CurveServer {
         if !sodium::equal(&text, &HELLO_TEXT) {
             return Err(CRYPTOGRAPHIC);
         }
-        Ok(State::Welcome { client_transient, key })
+        Ok(State::Step(Step::Welcome { client_transient, key }))
     }
 
     /// The command, and the key of the cookie in it.
@@ -155,7 +158,7 @@ impl CurveServer {
         }
         let peer = self.local.decode_peer(rest).map_err(HandshakeError::silent)?;
         let zap = Zap::new(self.zap.take(), NAME, &self.local.routing_id, &[&client]);
-        Ok(State::Asking { zap, client: Client { peer, key, received } })
+        Ok(State::ask(zap, Client { peer, key, received }, Client::admitted))
     }
 
     fn ready(&self, key: &Secret) -> Vec<u8> {
@@ -165,18 +168,6 @@ impl CurveServer {
         body.extend_from_slice(&READY_COUNTER.to_be_bytes());
         put_box(key, &counter_nonce(b"CurveZMQREADY---", READY_COUNTER), &mut text, &mut body);
         body
-    }
-
-    /// After an answer, or that there will be none, that was no refusal.
-    fn answered(&mut self) {
-        self.state = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Asking { zap, mut client } if zap.is_settled() => {
-                let properties = zap.into_properties();
-                client.peer.properties.splice(..0, properties);
-                State::Initiated(client)
-            }
-            other => other,
-        };
     }
 }
 
@@ -206,22 +197,25 @@ impl Mechanism for CurveServer {
 
     fn handle_command(&mut self, body: &[u8]) -> Result<(), HandshakeError> {
         self.state = match std::mem::replace(&mut self.state, State::Failed) {
-            State::ExpectHello => self.handle_hello(body)?,
-            State::ExpectInitiate(cookie_key) => self.handle_initiate(&cookie_key, body)?,
+            State::Step(Step::ExpectHello) => self.handle_hello(body)?,
+            State::Step(Step::ExpectInitiate(cookie_key)) => {
+                self.handle_initiate(&cookie_key, body)?
+            }
             _ => return Err(ProtocolError::ZMTP_UNSPECIFIED.into()),
         };
-        self.answered();
         Ok(())
     }
 
     fn poll_command(&mut self) -> Result<Option<Vec<u8>>, HandshakeError> {
         let (body, next) = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Welcome { client_transient, key } => {
+            State::Step(Step::Welcome { client_transient, key }) => {
                 let (body, cookie_key) =
                     self.welcome(&client_transient, &key).ok_or(CRYPTOGRAPHIC)?;
-                (body, State::ExpectInitiate(cookie_key))
+                (body, State::Step(Step::ExpectInitiate(cookie_key)))
             }
-            State::Initiated(client) => (self.ready(&client.key), State::Ready(client)),
+            State::Step(Step::Initiated(client)) => {
+                (self.ready(&client.key), State::Step(Step::Ready(client)))
+            }
             State::Refused(status) => (error_command(ERROR, status), State::Failed),
             other => {
                 self.state = other;
@@ -233,43 +227,25 @@ impl Mechanism for CurveServer {
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready(_))
+        matches!(self.state, State::Step(Step::Ready(_)))
     }
 
     fn poll_zap_request(&mut self) -> Option<Vec<Vec<u8>>> {
-        match &mut self.state {
-            State::Asking { zap, .. } => zap.poll_request(),
-            _ => None,
-        }
+        self.state.poll_zap_request()
     }
 
     fn handle_zap_reply(&mut self, frames: &[&[u8]]) -> Result<(), HandshakeError> {
-        let State::Asking { zap, .. } = &mut self.state else { return Ok(()) };
-        if let Err(error) = zap.handle_reply(frames) {
-            self.state = match error.event {
-                HandshakeEvent::Auth(status @ (400 | 500)) => State::Refused(status),
-                _ => State::Failed,
-            };
-            return Err(error);
-        }
-        self.answered();
-        Ok(())
+        self.state.handle_zap_reply(frames)
     }
 
     fn handle_no_zap_handler(&mut self) -> Result<(), HandshakeError> {
-        let State::Asking { zap, .. } = &mut self.state else { return Ok(()) };
-        if let Err(error) = zap.handle_no_handler() {
-            self.state = State::Failed;
-            return Err(error);
-        }
-        self.answered();
-        Ok(())
+        self.state.handle_no_zap_handler()
     }
 
-    fn cipher(&self) -> Option<Cipher> {
+    fn cipher(&mut self) -> Option<Cipher> {
         match &self.state {
-            State::Ready(client) => {
-                Some(cipher(Side::Server, &client.key, READY_COUNTER, client.received))
+            State::Step(Step::Ready(Client { key, received, .. })) => {
+                Some(Cipher::Apart(cipher(Side::Server, key, READY_COUNTER, *received)))
             }
             _ => None,
         }
@@ -277,7 +253,7 @@ impl Mechanism for CurveServer {
 
     fn into_peer(self: Box<Self>) -> Peer {
         match self.state {
-            State::Ready(client) => client.peer,
+            State::Step(Step::Ready(client)) => client.peer,
             _ => Peer::default(),
         }
     }

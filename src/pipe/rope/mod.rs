@@ -25,7 +25,7 @@ mod reader;
 mod sender;
 
 pub use reader::{Frame, Reader};
-pub use sender::Sender;
+pub use sender::{LARGEST_PIECE, Sender};
 
 use super::chunk::{Chunk, ChunkPtr};
 use super::sync::{
@@ -36,14 +36,14 @@ use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 
 /// The first chunk of a rope, in bytes.
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 pub const CHUNK_MIN: usize = 1024;
 /// Chunks grow up to this while the reader lags behind, in bytes.
-#[cfg(not(loom))]
+#[cfg(not(feature = "loom"))]
 pub const CHUNK_MAX: usize = 64 * 1024;
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 pub const CHUNK_MIN: usize = 8;
-#[cfg(loom)]
+#[cfg(feature = "loom")]
 pub const CHUNK_MAX: usize = 8;
 
 /// Frame flag: more parts of the message follow.
@@ -348,7 +348,7 @@ impl Writer {
     pub fn commit(&mut self) -> bool {
         self.stage();
         self.shared.written.position.swap(self.position(), Ordering::SeqCst);
-        #[cfg(loom)]
+        #[cfg(feature = "loom")]
         fence(Ordering::SeqCst);
         clear(&self.shared.flags.asleep)
     }

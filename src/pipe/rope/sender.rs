@@ -12,6 +12,9 @@ use super::{External, Frame, Mark, Reader, Writer, rewind};
 use crate::msg::Msg;
 use std::io::IoSlice;
 
+/// How much of one body is offered at once, in bytes.
+pub const LARGEST_PIECE: usize = 1 << 20;
+
 /// The consuming end, byte by byte.
 pub struct Sender {
     reader: Reader,
@@ -44,8 +47,9 @@ impl Sender {
             && self.bodies_sent == 0
     }
 
-    /// Fills `slices` with committed bytes in order, without copying, until about `cap` bytes are
-    /// there; returns how many slices and bytes.
+    /// Fills `slices` with committed bytes in order, without copying, until `cap` bytes are there, or
+    /// with the last piece a little more; returns how many slices and bytes. Of a larger body there
+    /// is [`LARGEST_PIECE`], so that a write cannot go on for as long as the peer keeps reading.
     pub fn gather<'a>(&'a mut self, slices: &mut [IoSlice<'a>], cap: usize) -> (usize, usize) {
         if self.sent.position == self.reader.limit {
             self.reader.refresh();
@@ -58,12 +62,16 @@ impl Sender {
             match this.piece(&mut at, bodies) {
                 Piece::Body(body) => {
                     let rest = &body.data()[of_body..];
+                    let piece = rest.get(..LARGEST_PIECE).unwrap_or(rest);
                     bodies += 1;
                     of_body = 0;
-                    if !rest.is_empty() {
-                        slices[count] = IoSlice::new(rest);
+                    if !piece.is_empty() {
+                        slices[count] = IoSlice::new(piece);
                         count += 1;
-                        total += rest.len();
+                        total += piece.len();
+                    }
+                    if piece.len() < rest.len() {
+                        break;
                     }
                 }
                 Piece::Bytes(length) => {

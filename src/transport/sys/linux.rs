@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use socket2::{SockAddrStorage, SockRef};
+use socket2::{SockAddr, SockAddrStorage, SockRef};
 
 use super::{check, owned, set_option};
+use crate::endpoint::TipcAddress;
 use crate::errno::{Error, Result};
 use crate::transport::ipc::Credentials;
 
@@ -151,6 +152,57 @@ pub fn set_user_timeout(socket: BorrowedFd<'_>, milliseconds: libc::c_int) -> Re
 /// NODEV for a name there is none of, PERM without CAP_NET_RAW.
 pub fn bind_to_device(socket: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     Ok(SockRef::from(&socket).bind_device(Some(name))?)
+}
+
+/// The sockaddr_tipc of linux/tipc.h.
+#[repr(C)]
+struct TipcSocketAddress {
+    family: libc::sa_family_t,
+    address_type: u8,
+    scope: i8,
+    /// A range: type, lower, upper. A name: type, instance, domain. An identity: reference, node.
+    address: [u32; 3],
+}
+
+const TIPC_RANGE: u8 = 1;
+const TIPC_NAME: u8 = 2;
+const TIPC_IDENTITY: u8 = 3;
+const TIPC_ZONE_SCOPE: i8 = 1;
+
+/// The socket address of an address of tipc.
+pub fn tipc_address(address: &TipcAddress) -> SockAddr {
+    let (address_type, scope, address) = match *address {
+        TipcAddress::Range { kind, lower, upper } => {
+            (TIPC_RANGE, TIPC_ZONE_SCOPE, [kind, lower, upper])
+        }
+        TipcAddress::Instance { kind, instance, domain } => {
+            (TIPC_NAME, 0, [kind, instance, domain])
+        }
+        TipcAddress::Port { node, reference } => (TIPC_IDENTITY, 0, [reference, node, 0]),
+    };
+    let family = libc::AF_TIPC as libc::sa_family_t;
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: plain integers, fewer bytes than a sockaddr_storage has and no stricter aligned; the
+    // length is that of what was written.
+    unsafe {
+        let place = storage.view_as::<TipcSocketAddress>();
+        *place = TipcSocketAddress { family, address_type, scope, address };
+        SockAddr::new(storage, size_of::<TipcSocketAddress>() as libc::socklen_t)
+    }
+}
+
+/// Node and reference of a socket address of tipc, if it is an identity.
+pub fn tipc_identity(address: &SockAddr) -> Option<(u32, u32)> {
+    if i32::from(address.family()) != libc::AF_TIPC
+        || (address.len() as usize) < size_of::<TipcSocketAddress>()
+    {
+        return None;
+    }
+    // SAFETY: the memory behind a SockAddr is a sockaddr_storage, at least as long and as strictly
+    // aligned, and of this family; any bytes are integers.
+    let address = unsafe { &*address.as_ptr().cast::<TipcSocketAddress>() };
+    let [reference, node, _] = address.address;
+    (address.address_type == TIPC_IDENTITY).then_some((node, reference))
 }
 
 #[cfg(test)]

@@ -213,5 +213,16 @@ mod tests {
         assert_eq!(user_name(4_000_000_000), None);
         assert!(!group_has_member(4_000_000_000, c"root"));
         assert!(!group_has_member(0, c"nobody of that name"));
+        // Whoever this system lists as a member of a group is one, and nobody else.
+        for line in std::fs::read_to_string("/etc/group").unwrap_or_default().lines() {
+            let mut fields = line.split(':').skip(2);
+            let (Some(gid), Some(members)) = (fields.next(), fields.next()) else { continue };
+            let Ok(gid) = gid.parse() else { continue };
+            for member in members.split(',').filter(|member| !member.is_empty()) {
+                let member = std::ffi::CString::new(member).unwrap();
+                assert!(group_has_member(gid, &member), "{line}");
+            }
+            assert!(!group_has_member(gid, c"nobody of that name"), "{line}");
+        }
     }
 }

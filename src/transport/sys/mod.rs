@@ -11,15 +11,16 @@ mod process;
 mod scatter;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 pub use linux::{
     ABSTRACT_NAMES, EventFd, SEND_FLAGS, accept, bind_to_device, peer_credentials, poll_fds,
-    poll_fds_masked, set_busy_poll, set_priority, set_user_timeout,
+    poll_fds_masked, set_busy_poll, set_priority, set_user_timeout, tipc_address, tipc_identity,
 };
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
@@ -79,6 +80,15 @@ pub fn adopt_listener(descriptor: RawFd, families: &[Domain]) -> Result<Socket> 
     // SAFETY: just found to be an open descriptor. ZMQ_USE_FD hands it over, so that nobody else
     // closes it.
     Ok(Socket::from(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// recvfrom(2) into memory that is initialised already.
+pub fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    // SAFETY: the same bytes, which are only written to, and only with bytes that are initialised.
+    let buffer = unsafe {
+        std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<MaybeUninit<u8>>(), buffer.len())
+    };
+    SockRef::from(&socket).recv_from(buffer)
 }
 
 /// Makes a new directory from `template`, a path that ends in `XXXXXX`, for this user alone.

@@ -30,7 +30,7 @@ mod channel;
 mod config;
 mod listener;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 pub use config::{ClientTls, ServerTls};

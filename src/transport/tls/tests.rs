@@ -173,11 +173,11 @@ fn only(tls: &mut ServerTls, version: &'static rustls::SupportedProtocolVersion)
     *config = only;
 }
 
-const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
+pub(crate) const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// A client and a server of this version that trust each other.
-fn pair(version: &'static rustls::SupportedProtocolVersion) -> (ClientTls, ServerTls) {
+pub(crate) fn pair(version: &'static rustls::SupportedProtocolVersion) -> (ClientTls, ServerTls) {
     let client = ClientTls::new(&options("", "ca", ""), &named("localhost")).unwrap();
     let mut server = ServerTls::new(&options("server", "", "")).unwrap();
     only(&mut server, version);
