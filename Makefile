@@ -60,7 +60,7 @@ header:
 # and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
 # pyzmq's own tests, programs and bindings made for libzmq. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-gssapi test-bench test-install test-man
+	test-gssapi test-bench test-install test-deb test-man test-pyzmq-suite test-programs
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)

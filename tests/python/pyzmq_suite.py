@@ -21,16 +21,7 @@ LARGE = 10 << 30
 # Of each test, in seconds. They take a second as a rule, and the large ones ten.
 TIMEOUT = 120
 # Tests that do not pass yet, each with the reason. One that does is to be taken from this list.
-KNOWN = {
-    f"tests.{name}": "the draft socket types are not there"
-    for name in (
-        "test_asyncio::test_draft_asyncio",
-        "test_draft.TestDraftSockets::test_client_server",
-        "test_draft.TestDraftSockets::test_client_server_frame",
-        "test_draft.TestDraftSockets::test_radio_dish",
-        "test_draft::test_draft_fd",
-    )
-}
+KNOWN = {}
 
 
 def memory():
