@@ -58,12 +58,13 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library preloaded,
-# and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
-# pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each can be
-# run alone.
+# through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library
+# preloaded, and, with the feature, GSSAPI with a key server; what is installed and packaged, the
+# manual pages, pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each
+# can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
-	test-preload test-gssapi test-bench test-install test-man test-fuzz
+	test-preload test-gssapi test-bench test-install test-deb test-man test-pyzmq-suite \
+	test-programs test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
