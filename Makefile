@@ -58,12 +58,13 @@ header:
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
-# through a TLS terminator, pyzmq over both, programs made for libzmq with this library preloaded,
-# and, with the feature, GSSAPI with a key server; what is installed and packaged, the manual pages,
-# pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each can be
-# run alone.
-TESTS := test-rust test-models all test-c test-interop test-terminator test-pyzmq test-preload \
-	test-gssapi test-bench test-install test-man test-fuzz
+# through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library
+# preloaded, and, with the feature, GSSAPI with a key server; what is installed and packaged, the
+# manual pages, pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each
+# can be run alone.
+TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
+	test-preload test-gssapi test-bench test-install test-deb test-man test-pyzmq-suite \
+	test-programs test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -85,6 +86,10 @@ test-terminator: all
 	$(MAKE) -C c-tests
 	$(PYTHON) tests/terminator.py --library build/lib
 
+test-browser: all
+	$(MAKE) -C c-tests
+	$(PYTHON) tests/browser.py --library build/lib
+
 test-pyzmq: all
 	$(PYTHON) tests/python/session.py --library build/lib
 
@@ -93,7 +98,7 @@ test-preload: all
 
 # Builds the library with the feature into build/gssapi.
 test-gssapi:
-	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)" --target-dir $(TARGET_DIR)
+	$(PYTHON) tests/gssapi.py --cargo "$(CARGO)"
 
 # The judgement of the benchmarks, on made-up figures.
 test-bench:
@@ -177,6 +182,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
-	test-models test-c test-interop test-terminator test-pyzmq test-preload test-gssapi test-bench \
-	test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat test-rust-repeat \
-	test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-models test-c test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
+	test-bench test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat \
+	test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

@@ -117,11 +117,13 @@ def floors(seconds):
     add("CURVE tcp PUSH/PULL 64 B, msg/s",
         cell("throughput", "push_pull", extra=["curve=1"]), "rate", 1)
     add("CURVE tcp latency 64 B, µs", cell("latency", "req_rep", extra=["curve=1"]), "mean_us", 0.4)
-    for size in (64, 1024, 65536):
-        add(f"ws PUSH/PULL {suite.size_name(size)}, msg/s",
-            cell("throughput", "push_pull", "ws", size), "rate", 2)
-    add("tls PUSH/PULL 1 KiB, msg/s, against our tcp",
-        cell("throughput", "push_pull", "tls", 1024), "rate", 0.6, streams[1024])
+    websocket = {size: cell("throughput", "push_pull", "ws", size) for size in (64, 1024, 65536)}
+    for size, measured in websocket.items():
+        add(f"ws PUSH/PULL {suite.size_name(size)}, msg/s", measured, "rate", 2)
+    secure = {transport: cell("throughput", "push_pull", transport, 1024)
+              for transport in ("tls", "wss")}
+    add("tls PUSH/PULL 1 KiB, msg/s, against our tcp", secure["tls"], "rate", 0.6, streams[1024])
+    add("wss PUSH/PULL 1 KiB, msg/s, against our tls", secure["wss"], "rate", 0.6, secure["tls"])
 
     short = cell("latency", "req_rep", size=512)
     add("gate: p99 64 B, µs, against async-only", latency, "p99_us", 0.7, ASYNC)
@@ -131,6 +133,14 @@ def floors(seconds):
         add(f"gate: CPU of a message {name}, µs, against async-only", streams[size], "cpu", 0.9,
             ASYNC)
         add(f"gate: msg/s {name}, against async-only", streams[size], "rate", 1.15, ASYNC)
+    for transport, size, stream in (("ws", 64, websocket[64]), ("ws", 1024, websocket[1024]),
+                                    ("tls", 1024, secure["tls"]), ("wss", 1024, secure["wss"])):
+        name = f"{transport} {suite.size_name(size)}"
+        if size == 64 or transport != "ws":
+            add(f"gate: p99 {transport} 64 B, µs, against async-only",
+                cell("latency", "req_rep", transport), "p99_us", 0.7, ASYNC)
+        add(f"gate: CPU of a message {name}, µs, against async-only", stream, "cpu", 0.9, ASYNC)
+        add(f"gate: msg/s {name}, against async-only", stream, "rate", 1.15, ASYNC)
     return lines
 
 

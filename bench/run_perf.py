@@ -9,6 +9,7 @@ only. Ends with 1 if a run of this library failed, or, with --check, if a floor 
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -40,8 +41,8 @@ CPU_FLOOR = 0.6
 THROUGHPUT_FLOOR = 1.0
 CURVE_LATENCY_FLOOR = 0.4
 WS_FLOORS = {"latency": LATENCY_FLOORS["tcp", "unpinned"], "rate": 2.0}
-# libzmq has no tls: a multiple of this library's own tcp.
-TLS_FLOORS = {1024: 0.6}
+# Debian's libzmq has neither tls nor wss: a multiple of this library's own tcp.
+TLS_FLOORS = {("tls", 1024): 0.6}
 
 SIZES = (64, 1024, 32768)
 SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 32768: "32 KiB", 65536: "64 KiB"}
@@ -132,7 +133,7 @@ class Workload:
             if self.transport == "ipc":
                 endpoint = f"ipc://{directory}/socket"
             else:
-                scheme = self.transport if self.transport in ("tls", "ws") else "tcp"
+                scheme = self.transport if self.transport in ("tls", "ws", "wss") else "tcp"
                 endpoint = f"{scheme}://127.0.0.1:{free_port()}"
             programs = []
             for index, words in enumerate(self.tools):
@@ -316,25 +317,20 @@ def plan(options):
                 [Row(f"tcp CURVE throughput {SIZE_NAMES[size]}, msg/s", "rate",
                      THROUGHPUT_FLOOR)], size)
 
-    for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
-                                    ("thr", ["rate", "megabits"], (64, 1024, 65536),
-                                     "throughput {}, msg/s")):
-        for size in sizes if options.ws else ():
-            tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
-                     for side in ("local", "remote")]
-            add("unpinned", tools, "ws", keys,
-                [Row(f"ws {unit.format(SIZE_NAMES[size])}", keys[0], WS_FLOORS[keys[0]])], size)
-
-    for tool, keys, sizes, unit in (("lat", ["latency"], (64,), "latency {}, µs"),
-                                    ("thr", ["rate", "megabits"], (64, 1024, 65536),
-                                     "throughput {}, msg/s")):
-        for size in sizes if options.tls else ():
-            tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
-                     for side in ("local", "remote")]
-            row = Row(f"tls {unit.format(SIZE_NAMES[size])}, beside tcp", keys[0],
-                      TLS_FLOORS.get(size) if tool == "thr" else None)
-            add("unpinned", tools, "tls", keys, [row], size)
-            figures[-1].yardstick = Workload(tools, "tcp", places["unpinned"], keys)
+    chosen = [transport for transport in ("ws", "tls", "wss") if getattr(options, transport)]
+    for transport, (tool, keys, size, unit) in itertools.product(chosen, (
+            ("lat", ["latency"], 64, "latency {}, µs"),
+            *(("thr", ["rate", "megabits"], size, "throughput {}, msg/s")
+              for size in (64, 1024, 65536)))):
+        tools = [[f"{side}_{tool}", "{endpoint}", str(size), "{count}"]
+                 for side in ("local", "remote")]
+        title = f"{transport} {unit.format(SIZE_NAMES[size])}"
+        if transport == "ws":
+            add("unpinned", tools, transport, keys, [Row(title, keys[0], WS_FLOORS[keys[0]])], size)
+            continue
+        floor = TLS_FLOORS.get((transport, size)) if tool == "thr" else None
+        add("unpinned", tools, transport, keys, [Row(f"{title}, beside tcp", keys[0], floor)], size)
+        figures[-1].yardstick = Workload(tools, "tcp", places["unpinned"], keys)
 
     if options.only:
         figures = [figure for figure in figures if re.search(options.only, str(figure))]
@@ -478,6 +474,8 @@ def parse_arguments():
     parser.add_argument("--tls", action="store_true",
                         help="also tls, beside this library's tcp; needs openssl")
     parser.add_argument("--ws", action="store_true", help="also ws")
+    parser.add_argument("--wss", action="store_true",
+                        help="also wss, beside this library's tcp; needs openssl")
     parser.add_argument("--output", metavar="FILE", help="write everything measured as JSON")
     parser.add_argument("--check", action="store_true", help="end with 1 if a floor is not met")
     parser.add_argument("--latency-seconds", type=float, metavar="S",
@@ -508,7 +506,7 @@ def load_libraries(options):
 def main():
     options = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="perf-") as certificates:
-        if options.tls:
+        if options.tls or options.wss:
             subprocess.run(["sh", CERTIFICATES, certificates], check=True)
             os.environ["PERF_CERTIFICATES"] = certificates
         compare(options)

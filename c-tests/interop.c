@@ -16,6 +16,7 @@
 #endif
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +33,14 @@
         }                                                                                          \
     } while (0)
 
-enum kind { REQUESTS, STREAMED, DOWN, UP, RAW };
+enum kind { REQUESTS, STREAMED, DOWN, UP, RAW, SINGLE };
 
 static const struct scenario {
     const char *name;
     int bind_type, connect_type;
     // REQUESTS: strictly in turns. STREAMED: both ways at will. DOWN: from the binder only. UP: to
-    // the binder only. RAW: bytes of STREAM sockets. In the first two the connecter begins, unless
-    // the binder has to.
+    // the binder only. RAW: bytes of STREAM sockets. SINGLE: messages of one part, in turns where
+    // both can send. In these and in the first two the connecter begins, unless the binder has to.
     enum kind kind;
     bool binder_begins;
 } scenarios[] = {
@@ -63,6 +64,12 @@ static const struct scenario {
     {"dealer-router", ZMQ_DEALER, ZMQ_ROUTER, STREAMED, true},
     {"router-router", ZMQ_ROUTER, ZMQ_ROUTER, STREAMED, false},
     {"stream", ZMQ_STREAM, ZMQ_STREAM, RAW, false},
+    {"server-client", ZMQ_SERVER, ZMQ_CLIENT, SINGLE, false},
+    {"client-server", ZMQ_CLIENT, ZMQ_SERVER, SINGLE, true},
+    {"gather-scatter", ZMQ_GATHER, ZMQ_SCATTER, SINGLE, false},
+    {"scatter-gather", ZMQ_SCATTER, ZMQ_GATHER, SINGLE, true},
+    {"peer", ZMQ_PEER, ZMQ_PEER, SINGLE, false},
+    {"channel", ZMQ_CHANNEL, ZMQ_CHANNEL, SINGLE, false},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -83,6 +90,7 @@ struct side {
     bool binds, begins;
     int type, peer_type;
     const char *peer_name; // routing id of the peer
+    uint32_t peer;         // and its number, if it was connected to by that
     void *ctx, *socket, *control;
 };
 
@@ -409,8 +417,39 @@ static void connect_both(struct side *side, char *endpoints) {
     char *comma = strchr(endpoints, ',');
     CHECK(comma != NULL);
     *comma = '\0';
-    CHECK(zmq_connect(side->socket, endpoints) == 0);
+    if (side->type == ZMQ_PEER)
+        CHECK((side->peer = zmq_connect_peer(side->socket, endpoints)) != 0);
+    else
+        CHECK(zmq_connect(side->socket, endpoints) == 0);
     CHECK(zmq_connect(side->control, comma + 1) == 0);
+}
+
+static void converse_single(struct side *side) {
+    const bool one_way = side->type == ZMQ_SCATTER || side->type == ZMQ_GATHER;
+    for (size_t i = 0; i < 150; i++) {
+        const size_t size = i * i * 7;
+        zmq_msg_t message;
+        if (side->begins) {
+            CHECK(zmq_msg_init_size(&message, size) == 0);
+            memset(zmq_msg_data(&message), (int)i, size);
+            if (side->peer)
+                CHECK(zmq_msg_set_routing_id(&message, side->peer) == 0);
+            CHECK(zmq_msg_send(&message, side->socket, 0) == (int)size);
+        } else {
+            CHECK(zmq_msg_init(&message) == 0);
+        }
+        if (!side->begins || !one_way) {
+            CHECK(zmq_msg_recv(&message, side->socket, 0) == (int)size);
+            const unsigned char *body = zmq_msg_data(&message);
+            for (size_t k = 0; k < size; k++)
+                CHECK(body[k] == i);
+            CHECK(!zmq_msg_more(&message));
+        }
+        // It knows where it came from.
+        if (!side->begins && !one_way)
+            CHECK(zmq_msg_send(&message, side->socket, 0) == (int)size);
+        CHECK(zmq_msg_close(&message) == 0);
+    }
 }
 
 static void play(const struct scenario *scenario, const char *variant, bool binds,
@@ -456,6 +495,9 @@ static void play(const struct scenario *scenario, const char *variant, bool bind
     case RAW:
         converse_raw(&side);
         break;
+    case SINGLE:
+        converse_single(&side);
+        break;
     }
     // Neither leaves before the other has everything.
     tell(&side);
@@ -473,6 +515,8 @@ static bool runs(const struct scenario *scenario, const char *variant) {
     if (scenario->kind == RAW)
         return strcmp(variant, "tcp") == 0;
     if (strncmp(variant, "ws", 2) == 0 && !zmq_has("WS"))
+        return false;
+    if (scenario->bind_type >= ZMQ_SERVER && !zmq_has("draft"))
         return false;
     return !strstr(variant, "curve") || zmq_has("curve");
 }

@@ -348,6 +348,24 @@ TEST(router_and_unfinished_messages) {
     EXPECT(router, "");
 }
 
+// The handshake, the message and half of another in one piece: nothing of it is lost.
+TEST(notification_and_the_first_bytes) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(router, ZMQ_ROUTER_NOTIFY, ZMQ_NOTIFY_CONNECT);
+    int fd = RAW_CONNECT(BIND(router, "tcp"));
+    ZMTP_GREET(fd, 1);
+    unsigned char bytes[256] = {4};
+    size_t size = zmtp_ready(bytes + 2, "DEALER", "id");
+    bytes[1] = (unsigned char)size;
+    size += 2;
+    memcpy(bytes + size, "\0\5first\0\6sec", 12);
+    RAW_SEND(fd, bytes, size + 12);
+    EXPECT(router, "id", "");
+    EXPECT(router, "id", "first");
+    RAW_SEND_LITERAL(fd, "ond");
+    EXPECT(router, "id", "second");
+}
+
 // The empty message comes before the one of ZMQ_DISCONNECT_MSG.
 TEST(notification_and_disconnect_message) {
     void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);

@@ -284,7 +284,8 @@ TEST(several_parts_are_dropped) {
     }
 }
 
-TEST_OURS_ONLY(polling_does_not_see_what_is_dropped, "ZMQ_POLLIN is set by messages that are dropped") {
+TEST_OURS_ONLY(polling_does_not_see_what_is_dropped,
+               "ZMQ_POLLIN is set by messages that are dropped") {
     void *server = NEW_SOCKET(ZMQ_SERVER);
     int fd = RAW_CONNECT(BIND(server, "tcp"));
     ZMTP_HANDSHAKE(fd, 1, "CLIENT", NULL);

@@ -397,27 +397,13 @@ TEST_OURS_ONLY(websocket, "tcp alone goes by way of a proxy") {
     through_a_relay("ws", NEW_SOCKET(ZMQ_PAIR), NEW_SOCKET(ZMQ_PAIR), proxy, listener);
 }
 
-static char *read_file(const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", CERTIFICATES, name);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        skip("no certificates");
-    char *text = calloc(1, 65536);
-    CHECK(fread(text, 1, 65535, file) > 0);
-    fclose(file);
-    return text;
-}
-
-enum { WSS_KEY_PEM = 103, WSS_CERT_PEM, WSS_TRUST_PEM };
-
 TEST_EACH_OURS_ONLY(tls, "tcp alone goes by way of a proxy", "tls", "wss") {
     char proxy[64];
     int listener = RAW_LISTEN(proxy);
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
-    SET_TEXT(server, WSS_KEY_PEM, read_file("server.key"));
-    SET_TEXT(server, WSS_CERT_PEM, read_file("server.pem"));
-    SET_TEXT(client, WSS_TRUST_PEM, read_file("ca.pem"));
+    SET_PEM(server, WSS_KEY_PEM, "server.key");
+    SET_PEM(server, WSS_CERT_PEM, "server.pem");
+    SET_PEM(client, WSS_TRUST_PEM, "ca.pem");
     through_a_relay(transport, server, client, proxy, listener);
 }
 

@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-enum { THREADS = 6, ROUNDS = 3, OPERATIONS = 1500, SLOTS = 12, ENDPOINTS = 8 };
+enum { THREADS = 6, ROUNDS = 2, OPERATIONS = 1500, SLOTS = 12, ENDPOINTS = 8 };
 
 // A context, its sockets, which any thread may take, and where they are bound.
 struct arena {

@@ -309,3 +309,23 @@ TEST_OURS_ONLY(binding_and_connecting_in_many_threads, UNDEFINED) {
     for (int i = 0; i < 4; i++)
         JOIN(&threads[i]);
 }
+
+static void watch_again_and_again(void *s) {
+    static int number;
+    for (int i = 0; i < 200; i++) {
+        char address[64];
+        snprintf(address, sizeof address, "inproc://watch-%d",
+                 __atomic_fetch_add(&number, 1, __ATOMIC_SEQ_CST));
+        CHECK_OK(zmq_socket_monitor(s, address, ZMQ_EVENT_ALL));
+    }
+}
+
+// One monitor is left of all that are started, and goes with the socket.
+TEST_OURS_ONLY(monitors_started_in_many_threads, UNDEFINED) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    struct thread threads[4];
+    for (int i = 0; i < 4; i++)
+        start_thread(&threads[i], watch_again_and_again, s);
+    for (int i = 0; i < 4; i++)
+        JOIN(&threads[i]);
+}

@@ -5,7 +5,7 @@
   all.py [--load] TARGET...
 
 --load keeps one core busy meanwhile. A target that fails does not keep the next ones from running.
-What failed is said once more at the end; the last line is `N passed, N failed, N skipped`.
+What failed, and what a whole part of had to be skipped, is said once more at the end; the last line is `N passed, N failed, N skipped`.
 """
 
 import os
@@ -15,7 +15,7 @@ import sys
 import time
 
 CARGO = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
-FAILURE = re.compile(r"FAILED .*|test \S+ \.\.\. FAILED")
+FAILURE = re.compile(r"(FAILED|SKIPPED) .*|test \S+ \.\.\. FAILED")
 OTHERS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*")
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """GSSAPI with Kerberos: this library with itself and with libzmq, both ways round.
 
-  gssapi.py --cargo cargo --target-dir ../target    builds the library with the feature first
-  gssapi.py --library ../build/gssapi/lib           takes one that was built
+  gssapi.py --cargo cargo                   builds the library with the feature first
+  gssapi.py --library ../build/gssapi/lib   takes one that was built
 
 A key server of Debian's krb5-kdc runs on 127.0.0.1, its database, keys and tickets in a temporary
 directory. Needs krb5-kdc, krb5-admin-server, krb5-user, libkrb5-dev and libclang-dev; without one
@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILT = ROOT / "build/gssapi/lib"
+BUILT = ROOT / "build/gssapi"
 SECONDS = 120
 TIMEOUT_MS = 60_000
 REALM = "FERROZMQ.TEST"
@@ -830,13 +830,15 @@ def missing_to_build():
         yield "libclang-dev"
 
 
-def build(cargo, target_dir):
-    """The library with the feature, beside the one without; what they depend on is shared."""
+def build(cargo):
+    """The library with the feature; cargo would give it the place of the one without."""
     command = [*cargo.split(), "build", "--lib", "--features", "gssapi"]
-    subprocess.run([*command, "--target-dir", str(target_dir)], cwd=ROOT, check=True)
-    BUILT.mkdir(parents=True, exist_ok=True)
-    shutil.copy(target_dir / "debug/libzmq.so", BUILT / "libzmq.so.5")
-    return BUILT
+    subprocess.run([*command, "--target-dir", str(BUILT / "target")], cwd=ROOT, check=True)
+    library = BUILT / "lib/libzmq.so.5"
+    library.parent.mkdir(exist_ok=True)
+    library.unlink(missing_ok=True)
+    library.symlink_to("../target/debug/libzmq.so")
+    return library.parent
 
 
 def gssapi_of_libzmq():
@@ -851,7 +853,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--library", help="its directory")
     parser.add_argument("--cargo", default="cargo")
-    parser.add_argument("--target-dir", type=Path, default=ROOT / "target")
     parser.add_argument("--filter", default="", help="only what has this in its name")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--side", nargs=3)
@@ -872,7 +873,7 @@ def main():
         print(f"skipped, not installed: {', '.join(lacking)}")
         print("0 passed, 0 failed, 1 skipped")
         return 0
-    directory = arguments.library or build(arguments.cargo, arguments.target_dir)
+    directory = arguments.library or build(arguments.cargo)
     ours = Path(directory).resolve() / "libzmq.so.5"
     libzmq = gssapi_of_libzmq()
     skipped = 0

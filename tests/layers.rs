@@ -17,6 +17,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/msg/tests.rs", "messages in memory as C has it"),
     ("src/pipe/chunk.rs", "the memory of a rope"),
     ("src/pipe/rope/", "a chunk written and read at the same time"),
+    ("src/socket/lock.rs", "a lock of our own, and records of threads"),
     ("src/tools/threads.rs", "signal masks"),
     ("src/transport/sys/", "system calls that the standard library lacks"),
 ];

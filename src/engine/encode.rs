@@ -11,8 +11,8 @@ use crate::msg::Msg;
 use crate::pipe::rope::{COMMAND, MORE};
 use crate::zmtp::command::Subscription;
 use crate::zmtp::frame::{self, Flags};
-use crate::zmtp::zws::frame::{Framer, MAX_HEADER, control_of};
-use crate::zmtp::zws::{Mask, Side};
+use crate::zmtp::zws::frame::{Framer, Kind, MAX_HEADER, control_of};
+use crate::zmtp::zws::{CloseCode, Mask, Side};
 use crate::zmtp::{Seal, Version};
 
 /// What is put around each body.
@@ -127,6 +127,18 @@ impl Encoder {
         self.broken
     }
 
+    /// The peer was told that the connection ends: nothing may follow.
+    pub fn has_closed(&self) -> bool {
+        matches!(&self.framing, Framing::WebSocket(framer) if framer.is_closed())
+    }
+
+    /// Appends what tells the peer that the connection ends, if there is a word for that.
+    pub fn close(&mut self, code: CloseCode, out: &mut Vec<u8>) {
+        if let Framing::WebSocket(framer) = &mut self.framing {
+            framer.control(Kind::Close, &code.payload(), out);
+        }
+    }
+
     /// Appends one frame of the pipe, or of [`Link::send_command`](super::Link::send_command).
     pub fn frame(&mut self, flags: u8, body: &[u8], out: &mut Vec<u8>) {
         if flags & COMMAND == 0 {
@@ -159,6 +171,9 @@ impl Encoder {
                 return;
             };
             let Some((whole, rest)) = frames.split_at_checked(end) else { return };
+            if self.has_closed() {
+                return;
+            }
             self.frame(flags.byte(), &whole[header_len..], out);
             frames = rest;
         }

@@ -18,6 +18,7 @@ use crate::pipe::{Latest, Peer, PipeId};
 use crate::transport::Stream;
 use crate::zmtp::error::{FailureClass, HandshakeEvent, ProtocolError};
 use crate::zmtp::frame::{Flags, MAX_HEADER, encode_header};
+use crate::zmtp::zws::CloseCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -101,6 +102,8 @@ pub struct Traffic {
     pub encoder: Encoder,
     pub decoder: Decoder,
     pub metadata: Option<Arc<Metadata>>,
+    /// Flags and bodies of frames that the socket gets ahead of what the peer sends.
+    pub notices: Vec<(u8, Vec<u8>)>,
     /// Bytes that arrived with the end of the handshake.
     pub leftover: Vec<u8>,
     /// The end of the handshake that could not be sent yet.
@@ -315,14 +318,22 @@ impl Link {
     /// Sends a command frame between two frames of the pipe. A peer that does not read what it has
     /// asked for gets no more of it.
     pub fn send_command(&self, frame: &[u8]) {
+        if self.queue_command(frame) {
+            self.write_unpaced();
+        }
+    }
+
+    /// The same for the last command of a connection whose input has ended: it goes out before the
+    /// failure is reported, see [`write_last_words`](Link::write_last_words). False: it is not sent.
+    pub(super) fn queue_command(&self, frame: &[u8]) -> bool {
         let mut commands = self.commands.lock();
         if commands.len() >= COMMANDS_MAX {
-            return;
+            return false;
         }
         commands.extend_from_slice(frame);
         drop(commands);
         self.commands_waiting.store(true, Ordering::Release);
-        self.write_unpaced();
+        true
     }
 
     /// Writes what no message of the pipe is: it is never part of a stream.
@@ -342,10 +353,17 @@ impl Link {
     /// Starts traffic on a new connection. What was queued meanwhile is to be written by
     /// [`io_write`](Link::io_write).
     pub fn attach(&self, traffic: Traffic) -> Result<()> {
+        let mut woken = false;
         {
             let mut rx = self.rx.lock();
             rx.attach(traffic.stream.clone(), traffic.decoder, traffic.metadata);
+            for (flags, body) in &traffic.notices {
+                woken |= rx.inject(*flags, body);
+            }
             rx.preload(&traffic.leftover)?;
+        }
+        if woken {
+            self.owner.readable(self.pipe());
         }
         self.take_output();
         self.datagrams.store(traffic.encoder.outbound().is_some(), Ordering::Relaxed);
@@ -369,6 +387,7 @@ impl Link {
         self.take_output();
         {
             let mut tx = self.tx.lock();
+            self.insert_last_words(&mut tx);
             tx.detach();
             self.unsent.store(false, Ordering::Release);
             self.sent.store(tx.volume(), Ordering::Release);
@@ -379,7 +398,15 @@ impl Link {
         self.rx.lock().detach();
     }
 
-    /// Gives the socket a frame that did not come over the wire.
+    /// Tells the peer that the connection ends, if that can be said at once; to be detached next.
+    pub fn say_close(&self, code: CloseCode) {
+        self.take_output();
+        self.tx.lock().close(code);
+        self.ownership.io_keep();
+    }
+
+    /// Gives the socket a frame that did not come over the wire. Not while there is a connection:
+    /// what was read of a frame that is not whole yet would be lost.
     pub fn inject(&self, flags: u8, body: &[u8]) {
         if self.rx.lock().inject(flags, body) {
             self.owner.readable(self.pipe());
@@ -455,18 +482,22 @@ impl Link {
     /// An answer to a peer that ends the connection goes out, and nothing behind it: messages wait
     /// for the next connection.
     fn write_last_words(&self) {
-        if !self.commands_waiting.load(Ordering::Acquire) || !self.ownership.try_io() {
+        // A caller that is writing just now leaves it to whoever detaches.
+        if self.commands_waiting.load(Ordering::Acquire) && self.ownership.try_io() {
+            self.insert_last_words(&mut self.tx.lock());
+            self.ownership.io_keep();
+        }
+    }
+
+    fn insert_last_words(&self, tx: &mut Tx) {
+        if !self.commands_waiting.load(Ordering::Acquire) {
             return;
         }
-        let mut tx = self.tx.lock();
         let mut commands = self.commands.lock();
         if tx.insert(&mut commands) {
             self.commands_waiting.store(false, Ordering::Release);
             tx.write_inserted();
         }
-        drop(commands);
-        drop(tx);
-        self.ownership.io_keep();
     }
 
     /// See [`Request::PingTtl`].

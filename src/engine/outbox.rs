@@ -74,6 +74,11 @@ impl Outbox {
         self.masked.is_none() && self.bytes.len() < BATCH && self.bodies.len() < BODIES
     }
 
+    /// The last frame is not whole: nothing but the rest of it may follow.
+    pub fn is_inside_body(&self) -> bool {
+        self.masked.is_some()
+    }
+
     /// Everything was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.bodies.is_empty() && self.masked.is_none()

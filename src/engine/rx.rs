@@ -6,7 +6,7 @@
 
 mod websocket;
 
-use self::websocket::{Inbox, Incoming};
+use self::websocket::{Fragments, Inbox, Incoming};
 use super::decode::{Decoder, Deframing, GroupFilter, ReplyFilter};
 use super::link::{Failure, Link};
 use crate::errno::{Error, Result};
@@ -91,6 +91,7 @@ pub struct Rx {
     /// Received bytes of messages of WebSocket, and a large one that began there.
     inbox: Inbox,
     incoming: Option<Incoming>,
+    fragments: Option<Fragments>,
     reads: u64,
     /// Where the newest message goes when the pipe conflates.
     latest: Option<(Latest, rope::Reader)>,
@@ -111,6 +112,7 @@ impl Rx {
             scratch: Vec::new(),
             inbox: Inbox::default(),
             incoming: None,
+            fragments: None,
             reads: 0,
             latest: None,
             closed: false,
@@ -189,6 +191,7 @@ impl Rx {
         self.scratch = Vec::new();
         self.inbox = Inbox::default();
         self.incoming = None;
+        self.fragments = None;
         self.writer.rollback();
     }
 
@@ -241,8 +244,13 @@ impl Rx {
                 Err(error) => break ReadEnd::Failed(Failure::connection(error)),
             }
         };
-        if matches!(end, ReadEnd::Failed(_)) {
+        if let ReadEnd::Failed(failure) = end {
             self.stream = None;
+            if matches!(self.decoder.framing, Deframing::WebSocket(_)) {
+                // Nobody looks at what came behind.
+                self.inbox = Inbox::default();
+                websocket::say_why(failure, link);
+            }
         }
         (activated, end)
     }

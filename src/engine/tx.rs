@@ -17,6 +17,7 @@ use crate::errno::{Error, Result};
 use crate::pipe::rope::{COMMAND, Sender};
 use crate::pipe::{Latest, REFERENCE_THRESHOLD};
 use crate::transport::{Stream, WriteOutcome};
+use crate::zmtp::zws::CloseCode;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub enum Progress {
     Blocked,
     /// The bound on writes was reached; there is more.
     More,
-    /// There is no connection.
+    /// There is no connection, or it has said that it ends.
     Detached,
     /// The connection is broken.
     Failed(Error),
@@ -115,6 +116,15 @@ impl Tx {
         true
     }
 
+    /// Tells the peer that the connection ends, where the framing has a word for that and no frame
+    /// is under way, with one attempt to write it.
+    pub fn close(&mut self, code: CloseCode) {
+        if self.stream.is_some() && !self.outbox.is_inside_body() {
+            self.encoder.close(code, self.outbox.bytes());
+            self.write_inserted();
+        }
+    }
+
     /// One attempt to write what was inserted, before the connection ends.
     pub fn write_inserted(&mut self) {
         if let Some(stream) = self.stream.clone()
@@ -174,7 +184,11 @@ impl Tx {
                 return Progress::Failed(Error::PROTO);
             }
             if !prepared {
-                return Progress::Drained;
+                return if self.encoder.has_closed() {
+                    Progress::Detached
+                } else {
+                    Progress::Drained
+                };
             }
             counters.total_attempts += 1;
             let result = self.write_some(&stream);
@@ -206,6 +220,9 @@ impl Tx {
     fn prepare_output_buffer(&mut self) -> bool {
         if !self.outbox.is_written() {
             return true;
+        }
+        if self.encoder.has_closed() {
+            return false;
         }
         if let Some(latest) = &self.latest {
             if let Some(message) = latest.lock().message.take() {

@@ -249,7 +249,7 @@ impl Reactor {
         if let Some(fd) = fd {
             session.event(ZMQ_EVENT_CLOSED, fd as u64);
         }
-        let Some(session) = self.disconnect(id) else { return };
+        let Some(session) = self.disconnect(id, None) else { return };
         let stop = session.options.reconnect_stop & ZMQ_RECONNECT_STOP_CONN_REFUSED != 0;
         if refused && stop && can_refuse {
             session.port.endpoint_gone(id);

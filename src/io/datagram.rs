@@ -47,6 +47,7 @@ impl Reactor {
         self.sessions.insert(id, session);
         let traffic = Traffic {
             hello: None,
+            notices: Vec::new(),
             stream: stream.clone(),
             encoder: Encoder::datagrams(spec.outbound),
             decoder: Decoder::new(inbound.map_or(Deframing::Raw, Deframing::Datagrams)),

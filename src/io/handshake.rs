@@ -23,7 +23,7 @@ use crate::zmtp::command::Command;
 use crate::zmtp::error::{HandshakeError, HandshakeEvent};
 use crate::zmtp::handshake::{Established, Handshake};
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatConfig};
-use crate::zmtp::zws::{Side, UpgradeConfig};
+use crate::zmtp::zws::{CloseCode, Side, UpgradeConfig};
 use crate::zmtp::{Cipher, Halves, SocketType, Version, Work};
 use mio::Interest;
 use std::sync::{Arc, Weak};
@@ -229,6 +229,19 @@ impl Reactor {
             ),
             None => (Vec::new(), false, Vec::new()),
         };
+        let mut notices = Vec::new();
+        let notify = match version {
+            None => options.raw_notify,
+            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
+        };
+        if notify {
+            notices.push((0, Vec::new()));
+        }
+        if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
+            let mut subscription = Vec::new();
+            Command::Subscribe(b"").encode_body(&mut subscription);
+            notices.push((crate::pipe::COMMAND, subscription));
+        }
         // REQ greets its peers in the same process only: no reply may come first.
         let hello = options.hello_to_send().filter(|_| options.socket_type != ZMQ_REQ);
         let traffic = Traffic {
@@ -236,6 +249,7 @@ impl Reactor {
             encoder,
             decoder,
             metadata,
+            notices,
             leftover,
             unsent,
             hello: hello.map(<[u8]>::to_vec),
@@ -243,18 +257,6 @@ impl Reactor {
         if link.attach(traffic).is_err() {
             self.end_session(id);
             return;
-        }
-        let notify = match version {
-            None => options.raw_notify,
-            Some(_) => options.router_notify & ZMQ_NOTIFY_CONNECT != 0,
-        };
-        if notify {
-            link.inject(0, b"");
-        }
-        if implicit && matches!(options.socket_type, ZMQ_PUB | ZMQ_XPUB) {
-            let mut subscription = Vec::new();
-            Command::Subscribe(b"").encode_body(&mut subscription);
-            link.inject(crate::pipe::COMMAND, &subscription);
         }
         // Before the socket hears of the connection: whoever is woken by that looks here, too.
         if let Some(set) = port.read_set(&self.handle)
@@ -415,8 +417,15 @@ impl Handshaking {
 
     /// The handshake has failed. A last command tells the peer why.
     fn broken(&mut self, error: HandshakeError) -> Broken {
-        let _ = self.flush();
+        let too_big = error.errno == Error::MSGSIZE;
+        self.say_close(if too_big { CloseCode::TOO_BIG } else { CloseCode::PROTOCOL });
         Broken::Protocol(error)
+    }
+
+    /// Tells the peer that the connection ends, if that can be said at once.
+    pub(super) fn say_close(&mut self, code: CloseCode) {
+        self.handshake.close(code);
+        let _ = self.flush();
     }
 
     fn flush(&mut self) -> Result<(), Broken> {

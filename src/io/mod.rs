@@ -9,6 +9,7 @@
 mod connect;
 mod datagram;
 mod handshake;
+mod leaving;
 mod listener;
 mod reactor;
 mod session;

@@ -3,6 +3,7 @@
 //! The I/O thread's loop.
 
 use super::datagram::DatagramSpec;
+use super::leaving::Leaving;
 use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
@@ -42,7 +43,7 @@ const WAKER: Token = Token(0);
 /// What a token stands for: the low two bits of the number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A listener, a connecting or a handshaking session.
+    /// A listener, a connecting or a handshaking session, a stream that leaves.
     Own = 0,
     /// A read set.
     Set = 1,
@@ -219,6 +220,8 @@ pub(super) enum Timer {
     Handshake(u64),
     Heartbeat(u64),
     Linger(u64),
+    /// The peer of a stream that leaves takes too long to close.
+    Leave(u64),
     /// Accept again, after descriptors ran out.
     Accept(u64),
 }
@@ -257,6 +260,7 @@ pub(super) struct Reactor {
     pub(super) workers: Workers,
     pub(super) sessions: HashMap<u64, Session>,
     pub(super) listeners: HashMap<u64, Listening>,
+    pub(super) leaving: HashMap<u64, Leaving>,
     sets: HashMap<u64, WatchedSet>,
     pub(super) timers: Timers<Timer>,
     promises: Vec<Promise>,
@@ -279,6 +283,7 @@ impl Reactor {
             workers: Workers::new("ZMQbg/Handshake"),
             sessions: HashMap::new(),
             listeners: HashMap::new(),
+            leaving: HashMap::new(),
             sets: HashMap::new(),
             timers: Timers::new(),
             promises: Vec::new(),
@@ -349,7 +354,7 @@ impl Reactor {
             0 => {
                 if self.listeners.contains_key(&id) {
                     self.accept(id);
-                } else {
+                } else if !self.leaving_ready(id) {
                     self.session_ready(id);
                 }
             }

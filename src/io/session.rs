@@ -20,6 +20,7 @@ use crate::transport::tls::ClientTls;
 use crate::transport::{Listener, SocketSettings, Stream, host, plain};
 use crate::zmtp::error::HandshakeEvent;
 use crate::zmtp::heartbeat::{Heartbeat, HeartbeatAction};
+use crate::zmtp::zws::CloseCode;
 use mio::Interest;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -365,7 +366,7 @@ impl Reactor {
             _ => false,
         };
         let in_traffic = matches!(session.state, State::Traffic(_));
-        let Some(session) = self.disconnect(id) else { return };
+        let Some(session) = self.disconnect(id, None) else { return };
         let connecting = session.is_connecting_side();
         if in_traffic && let Some(link) = &session.link {
             if notify {
@@ -402,8 +403,13 @@ impl Reactor {
         self.schedule_connect(id);
     }
 
-    /// Takes the present stream away from the session, whatever it was doing.
-    pub(super) fn disconnect(&mut self, id: u64) -> Option<&mut Session> {
+    /// Takes the present stream away from the session, whatever it was doing. With `farewell` the
+    /// peer is told, where there is a word for it.
+    pub(super) fn disconnect(
+        &mut self,
+        id: u64,
+        farewell: Option<CloseCode>,
+    ) -> Option<&mut Session> {
         let session = self.sessions.get_mut(&id)?;
         let state = std::mem::replace(&mut session.state, State::Idle);
         self.timers.cancel(session.timer.take());
@@ -412,12 +418,21 @@ impl Reactor {
         session.output_failed = false;
         let watched = std::mem::replace(&mut session.output_watched, false);
         let link = session.link.clone();
+        let websocket = matches!(session.transport, Transport::Ws | Transport::Wss);
         match state {
             State::Connecting(stream) | State::Negotiating(stream) => {
                 self.deregister(stream.fd());
             }
             State::Proxying(proxying) => self.deregister(proxying.0.fd()),
-            State::Handshaking(handshaking) => self.deregister(handshaking.stream.fd()),
+            State::Handshaking(mut handshaking) => {
+                self.deregister(handshaking.stream.fd());
+                if let Some(code) = farewell {
+                    handshaking.say_close(code);
+                }
+                if websocket {
+                    self.leave(Arc::new(handshaking.stream));
+                }
+            }
             State::Traffic(stream) => {
                 if watched {
                     self.deregister(stream.fd());
@@ -426,7 +441,13 @@ impl Reactor {
                     if let Some((set, _)) = link.place() {
                         set.remove(&link, stream.fd());
                     }
+                    if let Some(code) = farewell {
+                        link.say_close(code);
+                    }
                     link.detach();
+                }
+                if websocket {
+                    self.leave(stream);
                 }
             }
             State::Idle | State::Resolving => {}
@@ -436,7 +457,7 @@ impl Reactor {
 
     /// The end of a session: its pipe ends with it.
     pub(super) fn end_session(&mut self, id: u64) {
-        self.disconnect(id);
+        self.disconnect(id, Some(CloseCode::NORMAL));
         let Some(session) = self.sessions.remove(&id) else { return };
         self.timers.cancel(session.linger_timer);
         if let Some(link) = &session.link {
@@ -526,6 +547,7 @@ impl Reactor {
             }
             Timer::Heartbeat(id) => self.heartbeat_due(id),
             Timer::Linger(id) => self.end_session(id),
+            Timer::Leave(id) => self.end_leaving(id),
             Timer::Accept(id) => self.accept_again(id),
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! Sockets: the calls behind `zmq_*`, waiting, endpoints, options, monitors.
 //!
 //! A [`Socket`] outlives its handle: its memory is kept and used again for later sockets, with a
@@ -9,6 +9,8 @@
 
 pub mod api;
 mod endpoints;
+#[allow(unsafe_code)]
+mod lock;
 mod mailbox;
 mod monitor;
 mod named;
@@ -26,15 +28,16 @@ pub use wait::{Interest, SpinGauge, Waiting};
 use crate::engine::RxSet;
 use crate::errno::{Error, Result};
 use crate::transport::EventFd;
+use lock::SocketLock;
 use mailbox::Mailbox;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, lock_api};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// A socket. See the module's description for how long it lives.
 pub struct Socket {
-    core: Mutex<Option<Open>>,
+    core: lock_api::Mutex<SocketLock, Option<Open>>,
     /// Which use of this memory is the present one.
     generation: AtomicU32,
     mailbox: Mailbox,
@@ -52,12 +55,12 @@ pub struct Socket {
 }
 
 /// A socket that is known to be open, with its lock held.
-pub type Guard = MutexGuard<'static, Option<Open>>;
+pub type Guard = lock_api::MutexGuard<'static, SocketLock, Option<Open>>;
 
 impl Socket {
     fn new() -> Socket {
         Socket {
-            core: Mutex::new(None),
+            core: lock_api::Mutex::new(None),
             generation: AtomicU32::new(0),
             mailbox: Mailbox::default(),
             terminated: AtomicBool::new(false),

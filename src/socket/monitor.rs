@@ -89,15 +89,19 @@ impl MonitorSlot {
             remote: Vec::new(),
             bound: true,
         });
-        self.events.store(0, Ordering::Relaxed);
-        if let Some(monitor) = self.monitor.lock().take() {
-            let _ = api::close(monitor.handle.get());
-        }
+        self.replace(None, 0);
     }
 
-    fn start(&self, monitor: Monitor, events: u64) {
-        *self.monitor.lock() = Some(monitor);
-        self.events.store(events, Ordering::Relaxed);
+    /// A monitor that another thread has started meanwhile gives way, as any earlier one does.
+    fn replace(&self, monitor: Option<Monitor>, events: u64) {
+        let before = {
+            let mut place = self.monitor.lock();
+            self.events.store(events, Ordering::Relaxed);
+            std::mem::replace(&mut *place, monitor)
+        };
+        if let Some(before) = before {
+            let _ = api::close(before.handle.get());
+        }
     }
 }
 
@@ -177,6 +181,6 @@ pub fn monitor(
         let _ = api::close(own);
         return Err(error);
     }
-    slot.start(Monitor { handle: Handle(own as usize), version }, events);
+    slot.replace(Some(Monitor { handle: Handle(own as usize), version }), events);
     Ok(())
 }

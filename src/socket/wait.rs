@@ -164,7 +164,7 @@ impl Waiting {
         loop {
             let mut gauge = Some(std::mem::take(&mut self.open(core)?.spin));
             let mut alone = true;
-            parking_lot::MutexGuard::unlocked(core, || {
+            Guard::unlocked(core, || {
                 if let Some(gauge) = &mut gauge {
                     alone = gauge.yield_now(&mut now);
                 }
@@ -233,7 +233,7 @@ impl Waiting {
         }
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let rest = parker.rest(left);
-        let result = parking_lot::MutexGuard::unlocked(core, || poll_fds(&mut fds, rest));
+        let result = Guard::unlocked(core, || poll_fds(&mut fds, rest));
         drop(sleeper);
         result.map(|_| ())
     }

@@ -26,6 +26,8 @@ mod stream;
 mod sys;
 pub mod tcp;
 #[cfg(test)]
+// The tests that use it are left out there.
+#[cfg_attr(any(feature = "loom", feature = "async-only"), allow(dead_code))]
 pub(crate) mod test_wire;
 pub mod tls;
 pub mod udp;
@@ -36,8 +38,8 @@ pub use resolver::{Resolved, Resolver};
 pub use settings::{Keepalive, SocketSettings};
 pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};
 pub use sys::{
-    EventFd, SignalGuard, block_all_signals, fork_generation, ipv6_supported, poll_fds,
-    poll_fds_masked, sched_yield, set_timer_slack,
+    EventFd, SignalGuard, block_all_signals, can_fence_all_threads, fence_all_threads,
+    fork_generation, ipv6_supported, poll_fds, poll_fds_masked, sched_yield, set_timer_slack,
 };
 
 /// How long a thread sleeps at once when there is no descriptor left that could wake it.

@@ -25,6 +25,11 @@ use crate::msg::MsgBuilder;
 /// As many buffers as one gather write takes (`IOV_MAX`); those beyond wait for the next attempt.
 const MAX_BUFFERS: usize = 1024;
 
+/// Bytes thrown away by one read, and reads before others get their turn: more than a kernel keeps,
+/// so that a call which ends with the last of them has seen bytes come in.
+const DISCARD_READ: usize = 16 * 1024;
+const DISCARD_READS: usize = 1024;
+
 /// What a stream runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -283,6 +288,28 @@ impl Stream {
     /// Those of a socket that is of no use.
     pub fn receive_datagram(&self, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddr)>> {
         udp::receive(&self.socket, buffer)
+    }
+
+    /// Ends what is sent to the peer, behind everything written. False: the peer has ended, too, or
+    /// the connection is gone.
+    pub fn finish(&self) -> bool {
+        if let Some(tls) = &self.tls {
+            tls.close(&self.socket);
+        }
+        self.socket.shutdown(Shutdown::Write).is_ok() && self.discard()
+    }
+
+    /// Throws away what has come, below TLS, until the next edge. False: nothing more will come.
+    pub fn discard(&self) -> bool {
+        let mut buffer = [0; DISCARD_READ];
+        for _ in 0..DISCARD_READS {
+            match Wire::read_some(&self.socket, &mut buffer) {
+                Ok(ReadOutcome::Read(_)) => {}
+                Ok(ReadOutcome::WouldBlock) => return true,
+                Ok(ReadOutcome::Closed) | Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Ends one direction of the connection or both.

@@ -29,7 +29,7 @@ use super::frame::{
 use super::greeting::{Greeting, PeerGreeting, Version, mechanism_field, signature};
 use super::socket_type::SocketType;
 use super::zws::frame::{Framer, Kind};
-use super::zws::{self, Side, SubProtocol, SubProtocols, Upgrade, UpgradeConfig};
+use super::zws::{self, CloseCode, Side, SubProtocol, SubProtocols, Upgrade, UpgradeConfig, close};
 use crate::errno::Error;
 
 /// The longest frame taken during a handshake. Far above any honest one; it bounds what a peer
@@ -156,7 +156,7 @@ struct Local {
     security_required: bool,
     output: Vec<u8>,
     sent: usize,
-    /// Inside WebSocket.
+    /// Inside WebSocket, once the upgrade is complete.
     framer: Option<Framer>,
     /// The upgrade is complete and nobody was told.
     upgraded: bool,
@@ -214,7 +214,6 @@ impl Handshake {
     /// A handshake inside WebSocket.
     pub fn upgrading(config: HandshakeConfig, upgrade: UpgradeConfig) -> Handshake {
         let (mut local, mechanism) = Local::new(config);
-        local.framer = Some(Framer::new(upgrade.side()));
         let ours = SubProtocols::new(mechanism.name(), local.security_required);
         let upgrade = Upgrade::new(upgrade, ours, &mut local.output);
         Handshake { state: State::Upgrade(ExpectUpgrade { upgrade, mechanism }), local }
@@ -325,6 +324,13 @@ impl Handshake {
         self.local.output.get(self.local.sent..).unwrap_or_default()
     }
 
+    /// Tells the peer, behind the output, that the connection ends, where there is a word for that.
+    pub fn close(&mut self, code: CloseCode) {
+        if let Some(framer) = &mut self.local.framer {
+            framer.control(Kind::Close, &code.payload(), &mut self.local.output);
+        }
+    }
+
     /// Whether the upgrade to WebSocket has become complete, once. To be looked at after each
     /// [`Handshake::handle_input`], also a failed one.
     pub fn poll_upgraded(&mut self) -> bool {
@@ -396,6 +402,7 @@ impl ExpectUpgrade {
             return Ok(State::Upgrade(self));
         };
         local.upgraded = true;
+        local.framer = Some(Framer::new(side));
         let frames = FrameReader::new(Envelope::WebSocket(side), local.max_frame);
         match agreed {
             SubProtocol::Mechanism => {
@@ -597,14 +604,15 @@ impl FrameReader {
             }
             let reply = match websocket.kind {
                 Kind::Zmtp(_) => return Ok(Some(body)),
-                Kind::Ping => Some(Kind::Pong),
+                Kind::Fragment { .. } => return Err(HandshakeError::silent(Error::PROTO)),
+                Kind::Ping => Some((Kind::Pong, body)),
                 Kind::Pong => None,
-                Kind::Close => Some(Kind::Close),
+                Kind::Close => Some((Kind::Close, close::answer(&body))),
             };
-            if let (Some(reply), Some(framer)) = (reply, &mut local.framer)
+            if let (Some((reply, payload)), Some(framer)) = (reply, &mut local.framer)
                 && local.output.len() < MAX_ANSWERS
             {
-                framer.control(reply, &body, &mut local.output);
+                framer.control(reply, &payload, &mut local.output);
             }
             if websocket.kind == Kind::Close {
                 return Err(HandshakeError::closed());

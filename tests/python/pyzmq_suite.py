@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from pathlib import Path
 
 from environment import PYTHON, SOURCE, WORK, Unavailable, prepare
 
@@ -19,37 +20,14 @@ from environment import PYTHON, SOURCE, WORK, Unavailable, prepare
 LARGE = 10 << 30
 # Of each test, in seconds. They take a second as a rule, and the large ones ten.
 TIMEOUT = 120
-# Tests that may fail over libzmq, too, each with the reason. They are run again, alone.
-RACES = {
-    "tests.test_log.TestPubLog": "publishes as soon as it has subscribed, over tcp; and if one of "
-    "these fails it leaves its handler to the others",
-}
-TURNS = 5
 # Tests that do not pass yet, each with the reason. One that does is to be taken from this list.
-KNOWN = {
-    f"tests.{name}": "the draft socket types are not there"
-    for name in (
-        "test_asyncio::test_draft_asyncio",
-        "test_draft.TestDraftSockets::test_client_server",
-        "test_draft.TestDraftSockets::test_client_server_frame",
-        "test_draft.TestDraftSockets::test_radio_dish",
-        "test_draft::test_draft_fd",
-    )
-}
+KNOWN = {}
 
 
 def memory():
     with open("/proc/meminfo") as lines:
         (available,) = (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     return available << 10
-
-
-def pytest(arguments, environment, report):
-    """The exit status of a run."""
-    report.unlink(missing_ok=True)
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={TIMEOUT}"]
-    command += ["--disable-warnings", f"--junitxml={report}", "-rN", *arguments]
-    return subprocess.run(command, cwd=SOURCE, env=environment).returncode
 
 
 def outcomes(report):
@@ -63,25 +41,8 @@ def outcomes(report):
             yield name, "skipped" if "skipped" in tags else "passed"
 
 
-def passes_alone(name, environment):
-    """Whether a test passes in one of some runs of its own."""
-    group, test = name.split("::")
-    _, module, *classes = group.split(".")
-    identifier = "::".join([f"tests/{module}.py", *classes, test])
-    report = WORK / "pyzmq-again.xml"
-    for _ in range(TURNS):
-        if pytest([identifier], environment, report) == 0:
-            return True
-    return False
-
-
-def judge(name, outcome, environment):
+def judge(name, outcome):
     """The outcome, as it counts here."""
-    if outcome == "failed":
-        for group, reason in RACES.items():
-            if name.startswith(f"{group}::"):
-                print(f"{name} is run again: {reason}", flush=True)
-                outcome = "passed" if passes_alone(name, environment) else "failed"
     if outcome == "failed" and name in KNOWN:
         print(f"skipped: {name}: {KNOWN[name]}")
         return "skipped"
@@ -94,7 +55,7 @@ def judge(name, outcome, environment):
 
 def main():
     arguments = sys.argv[1:]
-    environment = dict(os.environ)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
     for variable in ("LD_PRELOAD", "LD_LIBRARY_PATH"):
         environment.pop(variable, None)
     if arguments[:1] == ["--library"]:
@@ -105,17 +66,21 @@ def main():
     except Unavailable as reason:
         print(f"skipped: pyzmq's tests: {reason}\n0 passed, 0 failed, 1 skipped")
         return 0
+    report = WORK / "pyzmq-tests.xml"
+    report.unlink(missing_ok=True)
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pyzmq_patience"]
+    command += [f"--timeout={TIMEOUT}", "--durations=3", "--disable-warnings", "-rN"]
+    command += [f"--junitxml={report}", *arguments]
     if memory() < LARGE:
         print("skipped: tests that send 2 GiB: there is not enough memory")
-        arguments = ["-m", "not large", *arguments]
-    report = WORK / "pyzmq-tests.xml"
-    status = pytest(["--durations=3", *arguments], environment, report)
+        command += ["-m", "not large"]
+    status = subprocess.run(command, cwd=SOURCE, env=environment).returncode
     if status not in (0, 1) or not report.exists():
         print(f"FAILED pytest ended with status {status}\n0 passed, 1 failed, 0 skipped")
         return 1
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     for name, outcome in outcomes(report):
-        counts[judge(name, outcome, environment)] += 1
+        counts[judge(name, outcome)] += 1
     print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return 1 if counts["failed"] else 0
 

@@ -4,6 +4,9 @@
 //! unmasked on their way from there into the pipe. Large bodies are read into the memory of the
 //! message that will be handed out, and unmasked there piece by piece as they come.
 //!
+//! A message in fragments is put together apart, in memory that grows with it: the fragments have
+//! masks of their own, and none tells the length of the whole.
+//!
 //! Control frames never reach the pipe: PING is answered, CLOSE too, and it ends the connection.
 //! Heartbeats are these, so ZMTP's own have no meaning here.
 
@@ -14,15 +17,19 @@ use crate::pipe::REFERENCE_THRESHOLD;
 use crate::pipe::rope::COMMAND;
 use crate::transport::{ReadOutcome, Stream};
 use crate::zmtp::command::Command;
+use crate::zmtp::error::FailureClass;
 use crate::zmtp::frame::check_size;
 use crate::zmtp::zws::frame::{self, Head, Kind};
-use crate::zmtp::zws::{Mask, Side};
+use crate::zmtp::zws::{CloseCode, Mask, Side, close};
 
 /// The memory for received bytes, at first and at most. A frame whose body goes into the pipe
 /// always fits.
 const INBOX_MIN: usize = 1024;
 const INBOX_MAX: usize = 64 * 1024;
 const _: () = assert!(INBOX_MAX >= 2 * REFERENCE_THRESHOLD && INBOX_MAX <= QUOTA);
+
+/// The total of a message in fragments is not known before the last; this is no limit.
+const LONGEST: usize = isize::MAX as usize / 2;
 
 /// Received bytes not yet recognised as frames.
 #[derive(Default)]
@@ -94,6 +101,48 @@ impl Incoming {
     }
 }
 
+/// A message that comes in fragments.
+pub(super) struct Fragments {
+    /// What has come, the flags byte first.
+    message: MsgBuilder,
+    mask: Option<Mask>,
+    /// Bytes that the present fragment lacks.
+    lacking: usize,
+    /// There will be no other fragment.
+    last: bool,
+}
+
+impl Fragments {
+    /// Takes what the bytes have of the present fragment; returns how much that is.
+    fn take(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        let count = self.lacking.min(bytes.len());
+        let piece = &mut bytes[..count];
+        if let Some(mask) = self.mask {
+            mask.apply(piece);
+            self.mask = Some(mask.after(count));
+        }
+        self.message.push(piece)?;
+        self.lacking -= count;
+        Ok(count)
+    }
+}
+
+/// Tells the peer what it did wrong.
+pub(super) fn say_why(failure: Failure, link: &Link) {
+    if failure.class == FailureClass::Protocol {
+        let too_big = failure.error == Error::MSGSIZE;
+        let code = if too_big { CloseCode::TOO_BIG } else { CloseCode::PROTOCOL };
+        let _ = link.queue_command(&control(Kind::Close, &code.payload()));
+    }
+}
+
+/// A control frame as it travels inside the library.
+fn control(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut command = Vec::new();
+    frame::put_control_command(kind, payload, &mut command);
+    command
+}
+
 impl Rx {
     /// One read. True beside the outcome: it filled all the room there was.
     pub(super) fn receive_messages(&mut self, stream: &Stream) -> Result<(ReadOutcome, bool)> {
@@ -147,15 +196,41 @@ impl Rx {
                 }
                 continue;
             }
+            if let Some(fragments) = &mut self.fragments
+                && (fragments.lacking > 0 || fragments.last)
+            {
+                let taken = fragments.take(self.inbox.bytes_mut()).map_err(Failure::connection)?;
+                let (lacking, last) = (fragments.lacking, fragments.last);
+                self.inbox.consume(taken);
+                if lacking > 0 {
+                    return Ok(true);
+                }
+                if last {
+                    self.accept_fragments()?;
+                }
+                continue;
+            }
             let bytes = self.inbox.bytes();
             let Some(head) = frame::parse(bytes, side).map_err(Failure::protocol)? else {
                 return Ok(true);
             };
-            let Kind::Zmtp(flags) = head.kind else {
-                if !self.accept_control(&head, link)? {
-                    return Ok(true);
+            let flags = match head.kind {
+                Kind::Zmtp(_) if self.fragments.is_some() => {
+                    return Err(Failure::protocol(Error::PROTO));
                 }
-                continue;
+                Kind::Zmtp(flags) => flags,
+                Kind::Fragment { first, last } => {
+                    if !self.begin_fragment(&head, first, last)? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Kind::Ping | Kind::Pong | Kind::Close => {
+                    if !self.accept_control(&head, link)? {
+                        return Ok(true);
+                    }
+                    continue;
+                }
             };
             let length =
                 check_size(head.body_len, self.rules.max_msg_size).map_err(Failure::protocol)?;
@@ -268,7 +343,47 @@ impl Rx {
         } else if !self.is_for_socket(Command::parse(body.data()), body.len())? {
             return Ok(());
         }
+        if body.len() < REFERENCE_THRESHOLD {
+            return self.writer.append(flags, body.data()).map_err(Failure::connection);
+        }
         self.writer.append_external(flags, body).map_err(Failure::connection)
+    }
+
+    /// False: no room.
+    fn begin_fragment(
+        &mut self,
+        head: &Head,
+        first: bool,
+        last: bool,
+    ) -> std::result::Result<bool, Failure> {
+        if first != self.fragments.is_none() {
+            return Err(Failure::protocol(Error::PROTO));
+        }
+        if first && !self.has_room() {
+            return Ok(false);
+        }
+        let mut message = match self.fragments.take() {
+            Some(fragments) => fragments.message,
+            None => MsgBuilder::new(LONGEST).map_err(Failure::connection)?,
+        };
+        // The limit is for the body.
+        let before = message.filled_mut().len() as u64;
+        let total = before.saturating_add(head.body_len);
+        check_size(total.saturating_sub(1), self.rules.max_msg_size).map_err(Failure::protocol)?;
+        let lacking = check_size(head.body_len, -1).map_err(Failure::protocol)?;
+        self.fragments = Some(Fragments { message, mask: head.mask, lacking, last });
+        self.inbox.consume(head.header_len);
+        Ok(true)
+    }
+
+    fn accept_fragments(&mut self) -> std::result::Result<(), Failure> {
+        let Some(Fragments { mut message, .. }) = self.fragments.take() else { return Ok(()) };
+        let Some(&flags) = message.filled_mut().first() else {
+            return Err(Failure::protocol(Error::PROTO));
+        };
+        let flags = kept_flags(frame::zmtp_flags(flags));
+        message.trim_front(1);
+        self.accept_incoming(Incoming { flags, body: message, mask: None, unmasked: 0 })
     }
 
     /// False: it has not come whole.
@@ -281,15 +396,12 @@ impl Rx {
         if let Some(mask) = head.mask {
             mask.apply(payload);
         }
-        let reply = match head.kind {
-            Kind::Ping => Some(Kind::Pong),
-            Kind::Close => Some(Kind::Close),
-            Kind::Pong | Kind::Zmtp(_) => None,
-        };
-        if let Some(reply) = reply {
-            let mut command = Vec::new();
-            frame::put_control_command(reply, payload, &mut command);
-            link.send_command(&command);
+        match head.kind {
+            Kind::Ping => link.send_command(&control(Kind::Pong, payload)),
+            Kind::Close => {
+                let _ = link.queue_command(&control(Kind::Close, &close::answer(payload)));
+            }
+            Kind::Pong | Kind::Zmtp(_) | Kind::Fragment { .. } => {}
         }
         self.inbox.consume(end);
         match head.kind {

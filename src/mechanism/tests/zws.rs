@@ -6,28 +6,11 @@
 use super::*;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::zws::frame::{Framer, Kind};
-use crate::zmtp::zws::{Side, UpgradeConfig};
-
-const REQUEST: &str = "GET / HTTP/1.1\r\n\
-    Host: a\r\n\
-    Upgrade: websocket\r\n\
-    Connection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Protocol: ZWS2.0/NULL,ZWS2.0\r\n\
-    Sec-WebSocket-Version: 13\r\n\r\n";
-
-const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
-    Upgrade: websocket\r\n\
-    Connection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
-    Sec-WebSocket-Protocol: ZWS2.0/NULL\r\n\r\n";
+use crate::zmtp::zws::sample::{REQUEST, RESPONSE};
+use crate::zmtp::zws::{CloseCode, Side, UpgradeConfig, sample};
 
 fn client(config: HandshakeConfig) -> Handshake {
-    config.start_upgrade(UpgradeConfig::Client {
-        host: "a".to_owned(),
-        path: "/".to_owned(),
-        key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
-    })
+    config.start_upgrade(sample::client())
 }
 
 fn server(config: HandshakeConfig) -> Handshake {
@@ -85,6 +68,9 @@ fn the_mechanism_is_agreed_by_the_upgrade() {
     let error = HandshakeError::protocol(ProtocolError::WS_UNSPECIFIED);
     assert_eq!(pair.drive(10_000), Err((false, error)));
     assert!(!pair.server.poll_upgraded());
+    assert_eq!(pair.server.output(), b"");
+    // Before the upgrade there is no word for it.
+    pair.server.close(CloseCode::PROTOCOL);
     assert_eq!(pair.server.output(), b"");
 }
 
@@ -189,6 +175,14 @@ fn failures_after_the_upgrade() {
         let (output, result) = run(router, &after(&bytes));
         assert_eq!(result, Err(error), "{what}");
         assert_eq!(output.ends_with(b"\x88\x02\x03\xe8"), what == "a close");
+        // A last word goes out behind what is to be sent, once.
+        let mut handshake = server(router());
+        assert!(handshake.handle_input(&after(&bytes)).is_err());
+        for _ in 0..2 {
+            handshake.close(CloseCode::PROTOCOL);
+        }
+        let close: &[u8] = if what == "a close" { b"" } else { b"\x88\x02\x03\xea" };
+        assert_eq!(handshake.output(), [&output, close].concat());
         // The upgrade went well, and that is told.
         let mut handshake = server(router());
         assert!(handshake.handle_input(&after(&bytes)).is_err());

@@ -2,17 +2,19 @@
 //! The frames of WebSocket that carry ZMTP.
 //!
 //! ```text
-//! 0      FIN, opcode: 82 binary, 88 close, 89 ping, 8A pong
+//! 0      FIN, opcode: 82 binary, 88 close, 89 ping, 8A pong; 02, 00, 80 fragments of a binary
+//!        message
 //! 1..    mask bit and length of the payload: 7, 7+16 or 7+64 bits, big-endian
 //!        the key, four bytes, from a client only
-//!        binary only: flags, 1 more, 2 command
+//!        binary, in its first fragment, if that is not empty: flags, 1 more, 2 command
 //!        body
 //! ```
 //!
-//! A binary message is one frame of ZMTP and never fragmented; the others carry no ZMTP and pass
-//! by the security mechanism. Everything else is a violation: text, fragments, reserved bits, a
-//! mask where there should be none or none where there should be one, an empty binary message, a
-//! long control frame. RFC 45, RFC 6455.
+//! A binary message is one frame of ZMTP. This side sends it in one frame, and takes it in several,
+//! as browsers send what is long; control frames may come in between. Those carry no ZMTP and pass
+//! by the security mechanism. Everything else is a violation: text, reserved bits, a mask where there
+//! should be none or none where there should be one, an empty binary message, a long or fragmented
+//! control frame. RFC 45, RFC 6455.
 
 #![forbid(unsafe_code)]
 
@@ -37,8 +39,13 @@ const COMMAND: u8 = 2;
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A frame of ZMTP with these flags.
+    /// A whole message: a frame of ZMTP with these flags.
     Zmtp(Flags),
+    /// A part of a message, whose flags are the first byte of its first part that has any.
+    Fragment {
+        first: bool,
+        last: bool,
+    },
     Ping,
     Pong,
     Close,
@@ -48,7 +55,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     pub kind: Kind,
-    /// Bytes ahead of the body, the flags byte included.
+    /// Bytes ahead of the body, a whole message's flags byte included.
     pub header_len: usize,
     /// The peer's claim, except for control frames, which are short.
     pub body_len: u64,
@@ -90,13 +97,13 @@ fn parse_any(bytes: &[u8], side: Side) -> Result<Option<Head>> {
         return Ok(None);
     };
     let FrameHeader { is_final, rsv1, rsv2, rsv3, opcode, mask } = header;
-    if !is_final || rsv1 || rsv2 || rsv3 || mask.is_some() != (side == Side::Server) {
+    if rsv1 || rsv2 || rsv3 || mask.is_some() != (side == Side::Server) {
         return Err(Error::PROTO);
     }
     let mask = mask.map(Mask::new);
     let header_len = usize::try_from(cursor.position()).map_err(|_| Error::PROTO)?;
     let kind = match opcode {
-        OpCode::Data(Data::Binary) => {
+        OpCode::Data(Data::Binary) if is_final => {
             let body_len = payload_len.checked_sub(1).ok_or(Error::PROTO)?;
             let Some(&flags) = bytes.get(header_len) else { return Ok(None) };
             let flags = flags ^ mask.map_or(0, |mask| mask.key()[0]);
@@ -107,6 +114,11 @@ fn parse_any(bytes: &[u8], side: Side) -> Result<Option<Head>> {
                 mask: mask.map(|mask| mask.after(1)),
             }));
         }
+        OpCode::Data(data @ (Data::Binary | Data::Continue)) => {
+            let kind = Kind::Fragment { first: data == Data::Binary, last: is_final };
+            return Ok(Some(Head { kind, header_len, body_len: payload_len, mask }));
+        }
+        _ if !is_final => return Err(Error::PROTO),
         OpCode::Control(Control::Ping) => Kind::Ping,
         OpCode::Control(Control::Pong) => Kind::Pong,
         OpCode::Control(Control::Close) => Kind::Close,
@@ -118,8 +130,8 @@ fn parse_any(bytes: &[u8], side: Side) -> Result<Option<Head>> {
     Ok(Some(Head { kind, header_len, body_len: payload_len, mask }))
 }
 
-/// Bits without a meaning are dropped.
-fn zmtp_flags(byte: u8) -> Flags {
+/// What the flags byte of a message says; bits without a meaning are dropped.
+pub fn zmtp_flags(byte: u8) -> Flags {
     let more = if byte & MORE != 0 { Flags::MORE } else { Flags::NONE };
     let command = if byte & COMMAND != 0 { Flags::COMMAND } else { Flags::NONE };
     more | command
@@ -155,21 +167,27 @@ pub fn put_control_command(kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
 pub struct Framer {
     /// Of a client.
     keys: Option<MaskKeys>,
+    closed: bool,
 }
 
 impl Framer {
     pub fn new(side: Side) -> Framer {
-        Framer { keys: (side == Side::Client).then(MaskKeys::random) }
+        Framer { keys: (side == Side::Client).then(MaskKeys::random), closed: false }
     }
 
     #[cfg(test)]
     pub fn fixed(key: [u8; 4]) -> Framer {
-        Framer { keys: Some(MaskKeys::fixed(key)) }
+        Framer { keys: Some(MaskKeys::fixed(key)), closed: false }
     }
 
     /// Whether bodies have to be masked.
     pub fn masks(&self) -> bool {
         self.keys.is_some()
+    }
+
+    /// A CLOSE was written: nothing may follow it.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Appends what goes ahead of the body of a ZMTP frame; the body goes out under the mask that
@@ -190,14 +208,19 @@ impl Framer {
         }
     }
 
-    /// Appends a control frame; a payload that is too long is cut. Nothing for ZMTP.
+    /// Appends a control frame; a payload that is too long is cut. Nothing for ZMTP, and nothing
+    /// behind a CLOSE.
     pub fn control(&mut self, kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
         let control = match kind {
             Kind::Ping => Control::Ping,
             Kind::Pong => Control::Pong,
             Kind::Close => Control::Close,
-            Kind::Zmtp(_) => return,
+            Kind::Zmtp(_) | Kind::Fragment { .. } => return,
         };
+        if self.closed {
+            return;
+        }
+        self.closed = kind == Kind::Close;
         let payload = &payload[..payload.len().min(MAX_CONTROL)];
         match self.header(OpCode::Control(control), payload.len() as u64, out) {
             Some(mask) => mask.append(payload, out),
@@ -333,9 +356,8 @@ mod tests {
     #[test]
     fn violations() {
         for (what, bytes) in [
-            ("a fragment", &[0x02, 1, 0][..]),
-            ("a continuation", &[0x80, 1, 0]),
-            ("text", &[0x81, 1, 0]),
+            ("text", &[0x81, 1, 0][..]),
+            ("a fragment of text", &[0x01, 1, 0]),
             ("reserved bit 1", &[0xc2, 1, 0]),
             ("reserved bit 2", &[0xa2, 1, 0]),
             ("reserved bit 3", &[0x92, 1, 0]),
@@ -353,6 +375,34 @@ mod tests {
         let longest = [0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
         let expected = head(Kind::Zmtp(Flags::NONE), 11, u64::MAX - 1, None);
         assert_eq!(parse(&longest, Side::Client), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn fragments() {
+        for (bytes, first, last) in [
+            ([0x02, 3], true, false),
+            ([0x00, 3], false, false),
+            ([0x80, 3], false, true),
+            ([0x00, 0], false, false),
+        ] {
+            let expected = head(Kind::Fragment { first, last }, 2, u64::from(bytes[1]), None);
+            assert_eq!(parse(&bytes, Side::Client), Ok(Some(expected)));
+        }
+        let expected = head(Kind::Fragment { first: true, last: false }, 6, 3, Some([1, 2, 3, 4]));
+        assert_eq!(parse(&[0x02, 0x83, 1, 2, 3, 4], Side::Server), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn nothing_follows_a_close() {
+        let mut framer = Framer::new(Side::Server);
+        let mut out = Vec::new();
+        framer.control(Kind::Ping, b"", &mut out);
+        assert!(!framer.is_closed());
+        framer.control(Kind::Close, &[3, 0xe8], &mut out);
+        assert!(framer.is_closed());
+        framer.control(Kind::Close, &[3, 0xea], &mut out);
+        framer.control(Kind::Pong, b"", &mut out);
+        assert_eq!(out, b"\x89\0\x88\x02\x03\xe8");
     }
 
     #[test]

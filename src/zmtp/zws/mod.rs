@@ -4,7 +4,8 @@
 //! An HTTP upgrade takes the place of the greeting ([`Upgrade`]), and the security mechanism is
 //! agreed by its sub-protocol: "ZWS2.0/NULL" and so on, or plain "ZWS2.0" for none. After that
 //! every frame of ZMTP is one binary message of WebSocket, whose first byte holds the flags
-//! ([`frame`]). WebSocket's own PING and PONG take the place of ZMTP's.
+//! ([`frame`]). WebSocket's own PING and PONG take the place of ZMTP's, and its CLOSE says why a
+//! connection ends ([`close`]).
 //!
 //! Nothing here depends on what carries the bytes: over TLS the same is wss.
 //!
@@ -12,11 +13,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod close;
 pub mod frame;
 mod mask;
 mod upgrade;
 
+pub use close::CloseCode;
 pub use mask::{Mask, MaskKeys};
+#[cfg(test)]
+pub use upgrade::sample;
 pub use upgrade::{Upgrade, UpgradeConfig};
 
 /// Which end of the connection this side is: the client masks what it sends, the server never.

@@ -187,15 +187,16 @@ fn sole<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
+/// An upgrade as it goes over the wire, for tests here and above.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub mod sample {
+    use super::UpgradeConfig;
 
     // The example of RFC 6455, 1.3.
-    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-    const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-    const REQUEST: &str = "GET /zeromq HTTP/1.1\r\n\
+    pub const REQUEST: &str = "GET /zeromq HTTP/1.1\r\n\
         Host: server.example.com\r\n\
         Upgrade: websocket\r\n\
         Connection: Upgrade\r\n\
@@ -203,24 +204,34 @@ mod tests {
         Sec-WebSocket-Protocol: ZWS2.0/NULL,ZWS2.0\r\n\
         Sec-WebSocket-Version: 13\r\n\r\n";
 
-    const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
+    pub const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
         Upgrade: websocket\r\n\
         Connection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
         Sec-WebSocket-Protocol: ZWS2.0/NULL\r\n\r\n";
+
+    /// Of the client that sends the request.
+    pub fn client() -> UpgradeConfig {
+        UpgradeConfig::Client {
+            host: "server.example.com".to_owned(),
+            path: "/zeromq".to_owned(),
+            key: KEY.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{ACCEPT, KEY, REQUEST, RESPONSE};
+    use super::*;
 
     fn null() -> SubProtocols {
         SubProtocols::new("NULL", false)
     }
 
     fn client() -> (Upgrade, Vec<u8>) {
-        let config = UpgradeConfig::Client {
-            host: "server.example.com".to_owned(),
-            path: "/zeromq".to_owned(),
-            key: KEY.to_owned(),
-        };
         let mut output = Vec::new();
-        (Upgrade::new(config, null(), &mut output), output)
+        (Upgrade::new(sample::client(), null(), &mut output), output)
     }
 
     fn server() -> Upgrade {
