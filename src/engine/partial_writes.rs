@@ -382,15 +382,16 @@ fn the_loop_ends_when_nothing_is_left() {
 #[test]
 fn a_call_never_pays_for_a_backlog() {
     const SHARE: usize = 3 << 20;
+    const TOTAL: usize = 12 << 20;
     for form in FORMS {
         for tls in [false, true] {
-            for body in [1000, 100_000, 5 << 20, 64 << 20] {
+            for body in [1000, 100_000, 5 << 20, TOTAL] {
                 let mut connection = match tls {
                     false => Connection::new(form),
                     true => Connection::with_tls(form, 1),
                 };
                 let before = connection.wire.written();
-                connection.append_all(&vec![&[body][..]; (64 << 20) / body]);
+                connection.append_all(&vec![&[body][..]; TOTAL / body]);
                 connection.append_all(&[&[1]]);
                 assert_eq!(connection.tx.speculative_write(2, Side::Caller), Progress::More);
                 let case = format!("{form:?}, TLS {tls}, bodies of {body}");
