@@ -11,7 +11,7 @@ use ferrozmq_fuzz::zmtp::{self, Expected, Step};
 use ferrozmq_fuzz::{Input, memory};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use zmq::engine::{Decoder, Deframing, Encoder};
+use zmq::engine::{Decoder, Deframing, Encoder, halves};
 use zmq::errno::Error;
 
 static KEYS: LazyLock<Keys> = LazyLock::new(Keys::new);
@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
     {
         assert!(matches!(&answer, Answer::Frames(frames) if frames[3] == b"200"));
     }
-    let Some(cipher) = ended.cipher.take() else { return };
+    let Some(cipher) = ended.cipher.take().map(halves) else { return };
     let key = ended.key.clone().expect("the peer's own");
 
     let rules = zmtp::rules(&mut input);

@@ -94,7 +94,16 @@ impl Connection {
         let link = Link::new(1, (outbound, None), Rx::new(inbound, rules), home, Arc::new(Nobody));
         let stream = Arc::new(Stream::new(OwnedFd::from(near), Kind::Ipc));
         let (leftover, unsent) = (leftover.to_vec(), Vec::new());
-        let traffic = Traffic { stream, encoder, decoder, metadata: None, leftover, unsent };
+        let traffic = Traffic {
+            stream,
+            encoder,
+            decoder,
+            metadata: None,
+            leftover,
+            unsent,
+            hello: None,
+            notices: Vec::new(),
+        };
         link.attach(traffic).expect("memory");
         let limit = rules.limit;
         let received = Received::default();

@@ -7,8 +7,10 @@
 use crate::handshake::{Answer, Driven, End, Local};
 use crate::input::{Input, Pieces};
 use crate::{random, zmtp};
+use zmq::engine::halves;
 use zmq::mechanism::MechanismConfig;
 use zmq::mechanism::curve::sodium::{KEY, Nonce, PublicKey, Secret};
+use zmq::zmtp::cipher::Halves;
 use zmq::zmtp::{Cipher, Handshake, SocketType};
 
 /// A client's and a server's keys.
@@ -234,7 +236,7 @@ pub fn message(key: &Secret, to_server: bool, counter: u64, inner: u8, body: &[u
 }
 
 /// The ciphers of a client and of a server that have met.
-pub fn ciphers(keys: &Keys) -> (Cipher, Cipher) {
+pub fn ciphers(keys: &Keys) -> (Halves, Halves) {
     random::restart();
     let local = Local {
         socket_type: SocketType::Dealer,
@@ -249,7 +251,7 @@ pub fn ciphers(keys: &Keys) -> (Cipher, Cipher) {
         pass(&mut client, &mut server);
         pass(&mut server, &mut client);
     }
-    (client.take_cipher().expect("a cipher"), server.take_cipher().expect("a cipher"))
+    [client, server].map(|mut side| halves(side.take_cipher().expect("a cipher"))).into()
 }
 
 fn pass(from: &mut Handshake, to: &mut Handshake) {
