@@ -14,6 +14,7 @@
 # make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR=; make uninstall; make deb:
 #                 packaging/install.mk
 # make header     writes include/zmq.h anew
+# make matrix     writes MATRIX.md anew: which test shows what
 # make clean      removes everything built
 
 CARGO ?= cargo
@@ -56,15 +57,18 @@ bench-check: perf-tools peer-async-only
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header
 
+matrix:
+	$(PYTHON) tests/matrix.py --write
+
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
 # library and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library
 # preloaded, and, with the feature, GSSAPI with a key server; what is installed and packaged, the
-# manual pages, pyzmq's own tests, programs and bindings made for libzmq, and the fuzz targets. Each
-# can be run alone.
+# manual pages, the matrix of what is tested, pyzmq's own tests, programs and bindings made for
+# libzmq, and the fuzz targets. Each can be run alone.
 TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
-	test-preload test-gssapi test-bench test-install test-deb test-man test-pyzmq-suite \
-	test-programs test-fuzz
+	test-preload test-gssapi test-bench test-install test-deb test-man test-matrix \
+	test-pyzmq-suite test-programs test-fuzz
 
 test:
 	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
@@ -130,6 +134,9 @@ test-deb: all
 test-man:
 	$(PYTHON) tests/man.py
 
+test-matrix:
+	$(PYTHON) tests/matrix.py
+
 # pyzmq's own tests; these two get pyzmq from PyPI.
 test-pyzmq-suite: all
 	MAKE="$(MAKE)" $(PYTHON) tests/python/pyzmq_suite.py $(PYZMQ_ARGS)
@@ -181,7 +188,7 @@ clean:
 	$(MAKE) -C bench clean
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
-.PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header test test-rust \
+.PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header matrix test test-rust \
 	test-models test-c test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
-	test-bench test-install test-deb test-man test-pyzmq-suite test-programs fuzz test-fuzz test-repeat \
-	test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-bench test-install test-deb test-man test-matrix test-pyzmq-suite test-programs fuzz \
+	test-fuzz test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

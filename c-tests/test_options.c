@@ -279,6 +279,22 @@ TEST(unknown_options) {
     }
 }
 
+// Those of a transport that is not built in are unknown, too.
+TEST(vmci_options) {
+    static const int options[] = {ZMQ_VMCI_BUFFER_SIZE, ZMQ_VMCI_BUFFER_MIN_SIZE,
+                                  ZMQ_VMCI_BUFFER_MAX_SIZE, ZMQ_VMCI_CONNECT_TIMEOUT};
+    if (zmq_has("vmci"))
+        skip("the library has vmci");
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        uint64_t value = 65536;
+        size_t size = sizeof value;
+        CHECK_ERRNO(zmq_setsockopt(s, options[i], &value, sizeof value), EINVAL);
+        CHECK_ERRNO(zmq_setsockopt(s, options[i], &value, sizeof(int)), EINVAL);
+        CHECK_ERRNO(zmq_getsockopt(s, options[i], &value, &size), EINVAL);
+    }
+}
+
 TEST(type_and_mechanism_and_thread_safe) {
     for (int type = 0; type < ALL_TYPES; type++) {
         void *s = NEW_SOCKET(type);

@@ -200,7 +200,7 @@ TEST(a_poll_for_out_is_woken_by_room) {
 }
 
 TEST(many_items) {
-    enum { COUNT = 64 };
+    enum { COUNT = 4 * ZMQ_POLLITEMS_DFLT };
     void *pushes[COUNT], *pulls[COUNT];
     zmq_pollitem_t items[COUNT];
     for (int i = 0; i < COUNT; i++) {

@@ -94,7 +94,9 @@ TEST_EACH(forwarder, EACH_TRANSPORT) {
 TEST(device_is_a_proxy) {
     struct proxy proxy = {.front = NEW_SOCKET(ZMQ_PULL), .back = NEW_SOCKET(ZMQ_PUSH)};
     CHECK_OK(zmq_ctx_shutdown(context()));
-    CHECK_ERRNO(zmq_device(ZMQ_STREAMER, proxy.front, proxy.back), ETERM);
+    static const int types[] = {ZMQ_STREAMER, ZMQ_FORWARDER, ZMQ_QUEUE};
+    for (int i = 0; i < 3; i++)
+        CHECK_ERRNO(zmq_device(types[i], proxy.front, proxy.back), ETERM);
 }
 
 TEST(capture) {

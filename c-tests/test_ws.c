@@ -254,8 +254,8 @@ TEST(mismatched_mechanisms) {
     void *of_server = MONITOR(server, ZMQ_EVENT_ALL & ~ZMQ_EVENT_ACCEPTED);
     void *of_client = MONITOR(client, ZMQ_EVENT_ALL & ~ZMQ_EVENT_CONNECT_DELAYED);
     CONNECT(client, endpoint);
-    enum { WS_UNSPECIFIED = 0x30000000 };
-    CHECK_EQ(EXPECT_EVENT(of_server, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value, WS_UNSPECIFIED);
+    CHECK_EQ(EXPECT_EVENT(of_server, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
+             ZMQ_PROTOCOL_ERROR_WS_UNSPECIFIED);
     EXPECT_EVENT(of_server, ZMQ_EVENT_DISCONNECTED);
     // The client sees the end of the connection, and tries again.
     EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED);

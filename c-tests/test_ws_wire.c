@@ -633,7 +633,7 @@ static void check_healthy(const struct scene *scene) {
     EXPECT(scene->socket, "healthy");
 }
 
-enum { WS_UNSPECIFIED = 0x30000000 };
+enum { WS_UNSPECIFIED = ZMQ_PROTOCOL_ERROR_WS_UNSPECIFIED };
 
 static void check_requests(const char *const *requests) {
     struct scene scene = make_scene(ZMQ_EVENT_ALL & ~ZMQ_EVENT_ACCEPTED);

@@ -44,7 +44,7 @@ LAST_ENDPOINT, MECHANISM, PLAIN_USERNAME, PLAIN_PASSWORD, ZAP_DOMAIN = 32, 43, 4
 GSSAPI_SERVER, GSSAPI_PRINCIPAL, GSSAPI_SERVICE_PRINCIPAL, GSSAPI_PLAINTEXT = 62, 63, 64, 65
 HEARTBEAT_IVL, HEARTBEAT_TIMEOUT = 75, 77
 GSSAPI_PRINCIPAL_NAMETYPE, GSSAPI_SERVICE_PRINCIPAL_NAMETYPE = 90, 91
-HOSTBASED, USER_NAME, KRB5_PRINCIPAL = 0, 1, 2
+GSSAPI_NT_HOSTBASED, GSSAPI_NT_USER_NAME, GSSAPI_NT_KRB5_PRINCIPAL = 0, 1, 2
 SNDMORE = 2
 CONNECTED, ACCEPTED, DISCONNECTED = 0x1, 0x20, 0x200
 NO_DETAIL, SUCCEEDED, FAILED_PROTOCOL, FAILED_AUTH = 0x800, 0x1000, 0x2000, 0x4000
@@ -232,7 +232,7 @@ PLAINTEXT = {"gssapi_plaintext": 1}
 HEARTBEATS = {"heartbeat_ivl": 10, "heartbeat_timeout": TIMEOUT_MS}
 BY_PRINCIPAL = {
     "gssapi_service_principal": SERVICE,
-    "gssapi_service_principal_nametype": KRB5_PRINCIPAL,
+    "gssapi_service_principal_nametype": GSSAPI_NT_KRB5_PRINCIPAL,
 }
 # Name: the sides' types, what they do, their options, the endpoint.
 SCENARIOS = {
@@ -260,12 +260,19 @@ SCENARIOS = {
             REP,
             lambda s: echo(s, TURNS),
             SERVER
-            | {"gssapi_principal": SERVICE + "\0", "gssapi_principal_nametype": KRB5_PRINCIPAL},
+            | {
+                "gssapi_principal": SERVICE + "\0",
+                "gssapi_principal_nametype": GSSAPI_NT_KRB5_PRINCIPAL,
+            },
         ),
         (
             REQ,
             lambda s: ask(s, TURNS),
-            BY_PRINCIPAL | {"gssapi_principal": "alice\0", "gssapi_principal_nametype": USER_NAME},
+            BY_PRINCIPAL
+            | {
+                "gssapi_principal": "alice\0",
+                "gssapi_principal_nametype": GSSAPI_NT_USER_NAME,
+            },
         ),
     ),
 }
@@ -327,7 +334,7 @@ def capabilities(library):
 
 def client_keys(library):
     """A client that gets its ticket by a key, from the key server, as libkrb5 does it by itself."""
-    principal = {"gssapi_principal": "alice", "gssapi_principal_nametype": USER_NAME}
+    principal = {"gssapi_principal": "alice", "gssapi_principal_nametype": GSSAPI_NT_USER_NAME}
     alone = Alone(library, client=CLIENT | principal).connect()
     alone.client.send(b"hello")
     assert alone.server.recv() == [b"hello"]
@@ -360,7 +367,7 @@ def unknown_service(library):
 
 def other_principal(library):
     """Not the one of the ticket."""
-    principal = {"gssapi_principal": "bob", "gssapi_principal_nametype": USER_NAME}
+    principal = {"gssapi_principal": "bob", "gssapi_principal_nametype": GSSAPI_NT_USER_NAME}
     alone = Alone(library, client=CLIENT | principal).connect()
     alone.expect(client=(NO_DETAIL, errno.EACCES))
     alone.end()
@@ -556,8 +563,11 @@ def answers_to_options(library):
     """To be compared with libzmq's."""
     zmq = Zmq(library)
     answers = [zmq.has("gssapi")]
-    values = [0, 1, 2, 3, -1, b"", b"\0", b"x", b"x\0", b"x" * 255, b"x" * 256, b"x" * 8]
-    for option in (62, 63, 64, 65, 90, 91):
+    options = [GSSAPI_SERVER, GSSAPI_PRINCIPAL, GSSAPI_SERVICE_PRINCIPAL, GSSAPI_PLAINTEXT]
+    options += [GSSAPI_PRINCIPAL_NAMETYPE, GSSAPI_SERVICE_PRINCIPAL_NAMETYPE]
+    values = [GSSAPI_NT_HOSTBASED, GSSAPI_NT_USER_NAME, GSSAPI_NT_KRB5_PRINCIPAL, 3, -1]
+    values += [b"", b"\0", b"x", b"x\0", b"x" * 255, b"x" * 256, b"x" * 8]
+    for option in options:
         for value in values:
             s = zmq.socket(DEALER)
             row = [option, str(value)[:12]]
@@ -565,7 +575,7 @@ def answers_to_options(library):
                 s.set(option, value)
             except ZmqError as error:
                 row.append(str(error))
-            for what in (MECHANISM, 62, 63, 64, 65, 90, 91):
+            for what in (MECHANISM, *options):
                 for size in (0, 3, 4, 8, 300):
                     try:
                         row.append(s.get(what, size).hex())
