@@ -72,9 +72,8 @@ test:
 test-rust:
 	$(CARGO) test --no-fail-fast
 
-# The library is optimised more than elsewhere because the models are many.
 test-models:
-	LOOM_MAX_PREEMPTIONS=3 CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) test --features loom --lib model
+	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --features loom --lib model
 
 test-c: all
 	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"

@@ -111,6 +111,8 @@ TEST_EACH(slow_peers_lose_their_connection, "signature", "greeting", "ready", "u
     snprintf(name, sizeof name, "%.*s", (int)strcspn(slow->transport, "-"), slow->transport);
     if (reference_library() && is(name, "ws"))
         skip(refused_by_time);
+    if (reference_library() && is(transport, "unversioned"))
+        skip("libzmq sends to it at once");
     void *server = NEW_SOCKET(ZMQ_DEALER), *healthy = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(server, ZMQ_HANDSHAKE_IVL, 150);
     if (is(slow->transport, "tcp-curve")) {
@@ -133,15 +135,9 @@ TEST_EACH(slow_peers_lose_their_connection, "signature", "greeting", "ready", "u
             raw_say(&raw, slow->then + said++, 1);
         BOUNCE(server, healthy);
     }
-    if (is(transport, "unversioned")) {
-        // ZMTP 1.0 knows no handshake: that its peer has not said its identity is not an event.
-        CHECK_EQ(event.event, reference_library() ? event.event
-                                                  : ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
-    } else {
-        CHECK_EQ(event.event, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
-        CHECK_EQ(event.value, EAGAIN);
-        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
-    }
+    CHECK_EQ(event.event, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    CHECK_EQ(event.value, EAGAIN);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
     if (raw.fd >= 0)
         RAW_EXPECT_CLOSED(raw.fd);
     BOUNCE(server, healthy);
@@ -478,16 +474,17 @@ TEST_EACH(a_recorded_client, "tls", "wss", "curve") {
     void *mon = MONITOR(ends.server, OF_HANDSHAKE);
     for (int i = 0; i < 5; i++) {
         int fd = RAW_CONNECT(as_tcp(ends.endpoint));
-        // libzmq may hang up in the middle of it.
+        // It may be refused in the middle of it.
         for (long at = 0; at < middle.count; at += 100)
             if (send(fd, middle.recorded + at, (size_t)(middle.count - at < 100 ? middle.count - at : 100),
                      MSG_NOSIGNAL) < 0)
                 break;
         struct event event = NEXT_EVENT(mon);
-        if (is(transport, "curve")) {
+        // libzmq may report nothing but the end, or wait.
+        if (is(transport, "curve") && !reference_library()) {
             CHECK_EQ(event.event, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
             CHECK_EQ(event.value, CRYPTOGRAPHIC);
-        } else {
+        } else if (!reference_library()) {
             CHECK_EQ(event.event, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
             CHECK_EQ(event.value, EPROTO);
         }

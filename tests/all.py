@@ -5,7 +5,8 @@
   all.py [--load] TARGET...
 
 --load keeps one core busy meanwhile. A target that fails does not keep the next ones from running.
-What failed, and what a whole part of had to be skipped, is said once more at the end; the last line is `N passed, N failed, N skipped`.
+What failed, and what a runner had to skip for want of a program, is said once more at the end; the
+last line is `N passed, N failed, N skipped`.
 """
 
 import os
