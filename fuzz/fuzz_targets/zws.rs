@@ -29,12 +29,13 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole.failure, split.failure);
     assert_eq!(output, websocket::parse_all(&split.output, side));
 
-    let (expected, answers) = websocket::expected(&sent, side, &rules);
+    let Some((expected, answers)) = websocket::expected(&sent, side, &rules) else { return };
     assert_eq!(whole.frames, expected.frames);
     let failure = whole.failure.expect("the end at least");
     assert_eq!(failure.error != Error::PIPE, expected.failed, "{failure:?}");
     if answers.iter().map(|(_, payload)| payload.len() + 6).sum::<usize>() < 8192 {
-        assert_eq!(output, answers);
+        let said: Vec<_> = output.into_iter().filter(|(opcode, _)| *opcode != 8).collect();
+        assert_eq!(said, answers);
     }
 });
 
