@@ -4,6 +4,7 @@
 // sockets and file descriptors, monitors of the second version.
 #include "harness.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 // ---- zmq_ctx_set_ext, zmq_ctx_get_ext ----------------------------------------------------------
@@ -225,6 +226,46 @@ TEST(loopback_fastpath) {
     CHECK_EQ(GET_INT(s, ZMQ_LOOPBACK_FASTPATH), 0);
     SET_INT(s, ZMQ_LOOPBACK_FASTPATH, 1);
     CHECK_EQ(GET_INT(s, ZMQ_LOOPBACK_FASTPATH), 1);
+}
+
+TEST(priority) {
+    void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(server, ZMQ_PRIORITY, 3);
+    SET_INT(client, ZMQ_PRIORITY, 4);
+    void *of_server = MONITOR(server, ZMQ_EVENT_LISTENING);
+    void *of_client = MONITOR(client, ZMQ_EVENT_CONNECTED);
+    CONNECT(client, BIND(server, "tcp"));
+    const int descriptors[] = {EXPECT_EVENT(of_server, ZMQ_EVENT_LISTENING).value,
+                               EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value};
+    for (int i = 0; i < 2; i++) {
+        int value;
+        socklen_t size = sizeof value;
+        CHECK_OK(getsockopt(descriptors[i], SOL_SOCKET, SO_PRIORITY, &value, &size));
+        CHECK_EQ(value, 3 + i);
+    }
+}
+
+// Without it an unsubscription that leaves another subscription to the topic stays here.
+TEST_EACH(xsub_verbose_unsubscribe, "off", "on") {
+    const bool on = strcmp(transport, "on") == 0;
+    void *xsub = NEW_SOCKET(ZMQ_XSUB);
+    SET_INT(xsub, ZMQ_XSUB_VERBOSE_UNSUBSCRIBE, on);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(xsub, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    struct zmtp_frame ready;
+    ZMTP_HANDSHAKE(fd, 0, "XPUB", &ready);
+    for (int i = 0; i < 2; i++) {
+        SEND(xsub, "\1a");
+        ZMTP_EXPECT_LITERAL(fd, 0, "\1a");
+    }
+    for (int i = 0; i < 2; i++) {
+        SEND_BYTES(xsub, "\0a", 2, 0);
+        if (on || i == 1)
+            ZMTP_EXPECT_LITERAL(fd, 0, "\0a");
+    }
+    RAW_EXPECT_SILENT(fd);
 }
 
 // Those of a transport that is not built in are unknown.

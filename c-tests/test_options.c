@@ -295,6 +295,29 @@ TEST(vmci_options) {
     }
 }
 
+TEST(older_names) {
+    void *dealer = NEW_SOCKET(ZMQ_XREQ), *router = NEW_SOCKET(ZMQ_XREP);
+    CHECK_EQ(GET_INT(dealer, ZMQ_TYPE), ZMQ_DEALER);
+    CHECK_EQ(GET_INT(router, ZMQ_TYPE), ZMQ_ROUTER);
+    SET_INT(dealer, ZMQ_DELAY_ATTACH_ON_CONNECT, 1);
+    CHECK_EQ(GET_INT(dealer, ZMQ_IMMEDIATE), 1);
+    SET_INT(dealer, ZMQ_DELAY_ATTACH_ON_CONNECT, 0);
+    SET_TEXT(dealer, ZMQ_IDENTITY, "dealer");
+    const char *endpoint = BIND(dealer, "inproc");
+    SET_TEXT(router, ZMQ_CONNECT_RID, "peer");
+    CONNECT(router, endpoint);
+    SEND(router, "peer", "question");
+    EXPECT(dealer, "question");
+    static const int mandatory[] = {ZMQ_FAIL_UNROUTABLE, ZMQ_ROUTER_BEHAVIOR};
+    for (int i = 0; i < 2; i++) {
+        SET_INT(router, mandatory[i], 0);
+        CHECK_EQ(zmq_send(router, "nobody", 6, ZMQ_SNDMORE | ZMQ_NOBLOCK), 6);
+        CHECK_EQ(zmq_send(router, "x", 1, ZMQ_NOBLOCK), 1);
+        SET_INT(router, mandatory[i], 1);
+        CHECK_ERRNO(zmq_send(router, "nobody", 6, ZMQ_SNDMORE | ZMQ_NOBLOCK), EHOSTUNREACH);
+    }
+}
+
 TEST(type_and_mechanism_and_thread_safe) {
     for (int type = 0; type < ALL_TYPES; type++) {
         void *s = NEW_SOCKET(type);
