@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MPL-2.0
 """Runs fuzz targets, several at a time, for some seconds each.
 
-  run.py --binaries DIRECTORY [--seconds N] [--jobs N] [--merge] [--new DIRECTORY] [TARGET...]
+  run.py --binaries DIRECTORY [--seconds N] [--jobs N] [--seed N] [--merge] [--new DIRECTORY]
+         [TARGET...]
 
 Each begins with its inputs in corpus/ and keeps new ones in a directory of their own, which is
 temporary unless --new names it. What it finds is left in artifacts/TARGET, to be run again with the
-binary and the file's name. --merge fuzzes nothing: it makes corpus/ anew, of all inputs there are,
+binary and the file's name. --seed begins as in every other run with that number. --merge fuzzes nothing: it makes corpus/ anew, of all inputs there are,
 as small as it can be and reach as much.
 
 A target that ends by a finding, or does not end, has failed; the last line is
@@ -44,7 +45,7 @@ def run(target, arguments, new):
         merged = pathlib.Path(tempfile.mkdtemp(prefix="merged-", dir=new))
         command += ["-set_cover_merge=1", merged, fresh, corpus]
     else:
-        command += [f"-max_total_time={arguments.seconds}", fresh, corpus]
+        command += [f"-max_total_time={arguments.seconds}", f"-seed={arguments.seed}", fresh, corpus]
     # A scratch directory, should a target ever leave something where it runs.
     with tempfile.TemporaryDirectory() as scratch:
         process = subprocess.run(
@@ -76,6 +77,7 @@ def main():
     parser.add_argument("--binaries", type=pathlib.Path, required=True)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--seed", type=int, default=0, help="0: another one every time")
     parser.add_argument("--merge", action="store_true")
     parser.add_argument("--new", type=pathlib.Path)
     parser.add_argument("targets", nargs="*", default=[], metavar="TARGET")
