@@ -275,8 +275,12 @@ impl Expected {
     }
 }
 
+/// No memory could hold a longer message: an object has isize::MAX bytes at most, and 32 of them are
+/// not the body.
+const LONGEST_BODY: u64 = isize::MAX as u64 - 32;
+
 fn fits(length: u64, rules: &RxRules) -> bool {
-    length <= i64::MAX as u64 && (rules.max_msg_size < 0 || length <= rules.max_msg_size as u64)
+    length <= LONGEST_BODY && (rules.max_msg_size < 0 || length <= rules.max_msg_size as u64)
 }
 
 pub fn rules(input: &mut Input) -> RxRules {
