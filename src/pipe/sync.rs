@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! Atomics and shared pointers, from the standard library or, under the feature `loom`, from the model
-//! checker. Everything that hands work between threads is built on these names.
+//! Atomics and shared pointers, from the standard library or, with the feature `loom`, from the
+//! model checker. Everything that hands work between threads is built on these names.
 
 #[cfg(not(feature = "loom"))]
 pub use std::sync::{
