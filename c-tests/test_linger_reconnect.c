@@ -390,8 +390,8 @@ TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM, "ws") {
     void *both[] = {a, b};
     for (int i = 0; i < 2; i++) {
         SET_INT(both[i], ZMQ_HEARTBEAT_IVL, 20);
-        SET_INT(both[i], ZMQ_HEARTBEAT_TTL, 2000);
-        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, 2000);
+        SET_INT(both[i], ZMQ_HEARTBEAT_TTL, DEADLINE_MS);
+        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
     }
     void *mon = MONITOR(a, ZMQ_EVENT_DISCONNECTED);
     CONNECT(b, BIND(a, transport));
