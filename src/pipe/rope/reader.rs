@@ -10,9 +10,9 @@ use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 
-/// Looks of a reader that lingers, and pauses before each: a third of a microsecond.
-const LINGER_LOOKS: usize = if cfg!(feature = "loom") { 0 } else { 3 };
-const LINGER_PAUSES: usize = 16;
+/// Looks of a reader that lingers, and pauses before each: a microsecond.
+const LINGER_LOOKS: usize = if cfg!(feature = "loom") { 0 } else { 2 };
+const LINGER_PAUSES: usize = 64;
 
 /// The frame at the head of a rope.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +261,7 @@ impl Reader {
         self.closed() && self.frame().is_none()
     }
 
-    /// Waits about a microsecond for messages, without touching what the writer stores to meanwhile.
+    /// Waits up to two microseconds for messages, without touching what the writer stores to meanwhile.
     /// True: there is one.
     #[cold]
     pub fn linger(&mut self) -> bool {
