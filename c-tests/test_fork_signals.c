@@ -215,8 +215,7 @@ TEST(no_sigpipe_on_a_reset_connection) {
     void *mon = MONITOR(push, ZMQ_EVENT_DISCONNECTED);
     const char *endpoint = BIND(push, "tcp");
     for (int round = 0; round < 10; round++) {
-        int fd = RAW_CONNECT(endpoint);
-        ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+        int fd = ZMTP_CONNECT(endpoint, "PULL");
         WAIT_EVENTS(push, ZMQ_POLLOUT);
         close(fd);
         char body[1000] = {0};
