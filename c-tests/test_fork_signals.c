@@ -10,7 +10,7 @@
 
 // ---- signals -----------------------------------------------------------------------------------
 
-static volatile sig_atomic_t handled;
+static _Atomic int handled;
 
 static void on_signal(int number) {
     (void)number;
@@ -130,7 +130,7 @@ TEST(ignored_signals_interrupt_nothing) {
 }
 
 // The library's own threads take no signals: a handler runs in a thread of the program.
-static volatile pid_t handled_by;
+static _Atomic pid_t handled_by;
 static void note_thread(int number) {
     (void)number;
     handled_by = gettid();

@@ -355,8 +355,11 @@ TEST(curve) {
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
     set_curve(server, client);
     void *both[] = {server, client};
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         SET_INT(both[i], ZMQ_HEARTBEAT_IVL, 20);
+        // Often, and never too late, however slow the machine is.
+        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, 60000);
+    }
     CONNECT(client, BIND(server, "ws"));
     for (int round = 0; round < 3; round++) {
         send_all(client);
