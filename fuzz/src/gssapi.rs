@@ -23,7 +23,7 @@ pub fn greeting() -> Vec<u8> {
     greeting
 }
 
-/// A context of so many steps. It takes every token that begins as its own do.
+/// A context of so many steps. It takes every token but those that begin with 0xff.
 #[derive(Clone)]
 pub struct Script {
     pub steps: u8,
