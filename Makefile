@@ -111,8 +111,9 @@ test-bench:
 test-fuzz: FUZZ_ARGS := --seed 1
 test-fuzz: fuzz
 
-# What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler: the
-# library is nearly all safe code, and the targets watch the memory themselves. A target triple, so
+# What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler or
+# RUSTC_BOOTSTRAP (CONTRIBUTING.md): the library is nearly all safe code, and the targets watch the
+# memory themselves. A target triple, so
 # that build scripts are not instrumented, and are shared with the release build.
 FUZZ_SECONDS ?= 30
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
