@@ -292,9 +292,9 @@ struct event await_event(void *mon, int expected);
 bool event_within(void *mon, struct event *event, long ms);
 const char *event_name(int event);
 
-// ---- raw TCP peers -----------------------------------------------------------------------------
+// ---- raw peers ---------------------------------------------------------------------------------
 
-// These speak bytes to the library's tcp sockets. All wait with the deadline.
+// These speak bytes to the library's tcp sockets; raw_connect to ipc, too. All wait with the deadline.
 #define RAW_LISTEN(endpoint) (HERE(), raw_listen(endpoint))
 #define RAW_ACCEPT(listener) (HERE(), raw_accept(listener))
 #define RAW_CONNECT(endpoint) (HERE(), raw_connect(endpoint))
@@ -303,6 +303,8 @@ const char *event_name(int event);
 #define RAW_PEER(socket) (HERE(), raw_peer(socket))
 #define RAW_SERVER(socket) (HERE(), raw_server(socket))
 #define RAW_SEND(fd, data, size) (HERE(), raw_send(fd, data, size))
+// Returns when the bytes are in the library's receive buffer, whether it has read them or not.
+#define RAW_SEND_THROUGH(fd, data, size) (HERE(), raw_send_through(fd, data, size))
 #define RAW_READ(fd, data, size) (HERE(), raw_read(fd, data, size))
 #define RAW_EXPECT(fd, expected, size) (HERE(), raw_expect(fd, expected, size))
 #define RAW_EXPECT_CLOSED(fd) (HERE(), raw_expect_closed(fd))
@@ -316,6 +318,7 @@ int raw_connect(const char *endpoint);
 int raw_peer(void *socket);
 int raw_server(void *socket);
 void raw_send(int fd, const void *data, size_t size);
+void raw_send_through(int fd, const void *data, size_t size);
 void raw_read(int fd, void *data, size_t size);
 void raw_expect(int fd, const void *expected, size_t size);
 // The peer closes, or resets, after whatever it still had to say.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Raw TCP peers, and ZMTP spoken by hand (RFC 37, 23).
+// Raw TCP and ipc peers, and ZMTP spoken by hand (RFC 37, 23).
 #include "harness.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void no_delay(int fd) { setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); }
@@ -22,6 +25,12 @@ int raw_listen(char endpoint[64]) {
         fail("listening failed: %s", strerror(errno));
     snprintf(endpoint, 64, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
     return fd;
+}
+
+static bool is_tcp(int fd) {
+    int domain = 0;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+    return domain != AF_UNIX;
 }
 
 static bool readable(int fd, long ms) {
@@ -49,7 +58,18 @@ int raw_accept(int listener) {
     return fd;
 }
 
+static int raw_connect_ipc(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        fail("connecting to %s failed: %s", path, strerror(errno));
+    return fd;
+}
+
 int raw_connect(const char *endpoint) {
+    if (strncmp(endpoint, "ipc://", 6) == 0)
+        return raw_connect_ipc(endpoint + 6);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                   .sin_port = htons((uint16_t)port_of(endpoint))};
@@ -82,6 +102,16 @@ void raw_send(int fd, const void *data, size_t size) {
             fail("the connection is lost while sending: %s", strerror(errno));
         bytes += sent;
         size -= (size_t)sent;
+    }
+}
+
+void raw_send_through(int fd, const void *data, size_t size) {
+    raw_send(fd, data, size);
+    // On a local socket they are there already; tcp's peer acknowledges them.
+    const long long deadline = now_ms() + DEADLINE_MS;
+    for (int left = 0; ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0 && is_tcp(fd);) {
+        if (now_ms() > deadline)
+            fail("%d bytes are not acknowledged", left);
     }
 }
 

@@ -485,3 +485,30 @@ TEST(peers_of_other_types) {
         close(fd);
     }
 }
+
+// ---- groups joined just now --------------------------------------------------------------------
+
+// As with subscriptions (test_pubsub): whoever sends reads first.
+TEST_OURS_ONLY(late_joins, "its I/O thread reads, some time") {
+    void *radio = NEW_SOCKET(ZMQ_RADIO);
+    int fd = RAW_CONNECT(BIND(radio, "ipc"));
+    ZMTP_HANDSHAKE(fd, 1, "DISH", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\4JOINready");
+    do
+        SEND_TO(radio, "ready", "");
+    while (!raw_readable(fd) && (pause_briefly(), true));
+    for (int i = 0; i < 40; i++) {
+        char group[16], command[32];
+        snprintf(group, sizeof group, "%08d", i);
+        int size = snprintf(command, sizeof command, "\4%c\4JOIN%s", 13, group);
+        RAW_SEND_THROUGH(fd, command, (size_t)size);
+        SEND_TO(radio, group, "news");
+        struct zmtp_frame frame;
+        do {
+            frame = ZMTP_RECV(fd);
+            ZMTP_RECV(fd);
+        } while (frame.size == 5);
+        CHECK_BYTES(frame.body, frame.size, group, 8);
+    }
+    CHECK_OK(close(fd));
+}

@@ -3,6 +3,8 @@
 // PUB, SUB, XPUB, XSUB (RFC 29): filters, subscriptions as messages, and the XPUB options.
 #include "harness.h"
 
+#include <unistd.h>
+
 // An XPUB says when a subscription has arrived, so tests need not guess.
 static void make_pair(const char *transport, void **xpub, void **sub) {
     *xpub = NEW_SOCKET(ZMQ_XPUB);
@@ -743,4 +745,59 @@ TEST(subscriptions_beyond_the_limit_are_dropped) {
     for (int i = 0; i < 3; i++)
         expect_subscription(xpub, 1, topics[i]);
     EXPECT_NOTHING(xpub);
+}
+
+// ---- subscriptions that have just arrived ------------------------------------------------------
+
+// Whoever sends reads first, so that what a peer has said before counts, whether or not the I/O
+// thread has run meanwhile.
+static void late_subscriptions(void *pub, const char *transport) {
+    int fd = RAW_CONNECT(BIND(pub, transport));
+    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
+    ZMTP_SEND_LITERAL(fd, 4, "\11SUBSCRIBEready");
+    // The connection has been established once something arrives.
+    do
+        SEND(pub, "ready");
+    while (!raw_readable(fd) && (pause_briefly(), true));
+    for (int i = 0; i < 40; i++) {
+        char topic[16], command[32];
+        snprintf(topic, sizeof topic, "%08d", i);
+        int size = snprintf(command, sizeof command, "\4%c\11SUBSCRIBE%s", 18, topic);
+        RAW_SEND_THROUGH(fd, command, (size_t)size);
+        SEND(pub, topic);
+        struct zmtp_frame frame;
+        do
+            frame = ZMTP_RECV(fd);
+        while (frame.size == 5);
+        CHECK_BYTES(frame.body, frame.size, topic, 8);
+    }
+    CHECK_OK(close(fd));
+}
+
+TEST_EACH_OURS_ONLY(late_subscriptions_to_pub, "its I/O thread reads, some time", EACH_STREAM) {
+    late_subscriptions(NEW_SOCKET(ZMQ_PUB), transport);
+}
+
+TEST_EACH_OURS_ONLY(late_subscriptions_to_xpub, "its I/O thread reads, some time", EACH_STREAM) {
+    late_subscriptions(NEW_SOCKET(ZMQ_XPUB), transport);
+}
+
+// A thread that waits for subscriptions gets those that a sender has read.
+static void *receive_subscriptions(void *xpub) {
+    expect_subscription(xpub, 1, "ready");
+    for (int i = 0; i < 40; i++) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "%08d", i);
+        expect_subscription(xpub, 1, topic);
+    }
+    return NULL;
+}
+
+TEST_EACH_OURS_ONLY(late_subscriptions_beside_a_receiver, "its sockets belong to one thread",
+                    EACH_STREAM) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, receive_subscriptions, xpub), 0);
+    late_subscriptions(xpub, transport);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }

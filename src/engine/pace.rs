@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 #![forbid(unsafe_code)]
-//! How closely a thread's direct writes follow each other.
+//! How closely a thread's direct writes, or a socket's messages, follow each other.
 //!
 //! One write per message is the quickest way for a message that travels alone and the slowest for
 //! a stream. A stream shows in direct writes that begin as soon as the one before has ended. That
@@ -10,21 +10,23 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Direct writes that follow the end of the last one this closely are a stream...
+/// Writes that follow the end of the last one this closely are a stream...
 const STREAM_GAP: Duration = Duration::from_micros(2);
 /// ...once there were so many in a row.
 const STREAM_STREAK: u32 = 2;
 
-#[derive(Clone, Copy)]
-struct Pace {
+/// What has been written so far, as far as it matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
     last_end: Option<Instant>,
     streak: u32,
 }
 
 impl Pace {
-    const NEW: Pace = Pace { last_end: None, streak: 0 };
+    pub const NEW: Pace = Pace { last_end: None, streak: 0 };
 
-    fn is_stream(&mut self, now: Instant) -> bool {
+    /// Whether what begins now is part of a stream.
+    pub fn is_stream(&mut self, now: Instant) -> bool {
         let close = self.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
         self.streak = if close { self.streak.saturating_add(1) } else { 0 };
         let stream = self.streak >= STREAM_STREAK;
@@ -32,6 +34,11 @@ impl Pace {
             self.last_end = Some(now);
         }
         stream
+    }
+
+    /// What was not part of a stream has ended.
+    pub fn ended(&mut self, now: Instant) {
+        self.last_end = Some(now);
     }
 }
 
@@ -52,7 +59,9 @@ pub(super) fn is_stream() -> bool {
 /// The calling thread has made a direct write.
 #[inline]
 pub(super) fn written() {
-    PACE.set(Pace { last_end: Some(Instant::now()), ..PACE.get() });
+    let mut pace = PACE.get();
+    pace.ended(Instant::now());
+    PACE.set(pace);
 }
 
 #[cfg(test)]
@@ -68,7 +77,7 @@ mod tests {
             let stream = pace.is_stream(now);
             if !stream {
                 now += Duration::from_micros(1);
-                pace.last_end = Some(now);
+                pace.ended(now);
             }
             stream
         };

@@ -4,7 +4,11 @@
 //!
 //! Invariants:
 //! - At most one side reads at a time: a caller (under the socket's lock) while the claim is `App`,
-//!   the I/O thread while it is `IoReading`. Only that side touches the connections' input.
+//!   the I/O thread while it is `IoReading`. Only that side touches the connections' input, but for:
+//! - A caller may *glance*, whatever the state: one round of reading under the set's lock, which
+//!   whoever reads holds for a round. A reader has told of what it read before it lets go of that
+//!   lock, so a glance leaves nothing unseen that had arrived before. It takes no event away from the
+//!   I/O thread: what it leaves unread it has that read.
 //! - In `Io` the I/O thread watches the socket's connections and will read.
 //! - After every change of owner the new one looks at the pipes again before it waits: the former
 //!   owner may have filled one just before.
@@ -97,10 +101,12 @@ mod model {
     /// one pipe, and one message a read.
     struct Model {
         claim: RxClaim,
-        /// Stands for the input; notices who touches it unordered.
+        /// What the claim alone guards; notices who touches it unordered.
+        claimed: UnsafeCell<()>,
+        /// Stands for the input; likewise.
         input: UnsafeCell<()>,
         writer: Mutex<Writer>,
-        /// The set's list: the connection was not drained, and no edge will tell.
+        /// The set's lock and list: the connection was not drained, and no edge will tell.
         ready: Mutex<bool>,
         kernel: Mutex<Kernel>,
         changed: Condvar,
@@ -142,6 +148,7 @@ mod model {
             let arrived = messages > 0;
             Arc::new(Model {
                 claim: RxClaim::new(),
+                claimed: UnsafeCell::new(()),
                 input: UnsafeCell::new(()),
                 writer: Mutex::new(writer),
                 ready: Mutex::new(false),
@@ -175,10 +182,19 @@ mod model {
             });
         }
 
-        /// Reads one message: whether there was one, and whether the pipe was asleep.
-        fn read(&self) -> (bool, bool) {
-            self.input.with_mut(|_| ());
+        /// Reads one message with the claim, see [`round`](Model::round).
+        fn read(&self, activate: impl FnMut()) -> (bool, bool) {
+            self.claimed.with_mut(|_| ());
+            let result = self.round(activate);
+            self.claimed.with_mut(|_| ());
+            result
+        }
+
+        /// Reads one message: whether there was one, and whether there are more. If the pipe was
+        /// asleep it is activated.
+        fn round(&self, mut activate: impl FnMut()) -> (bool, bool) {
             let mut ready = self.ready.lock().unwrap();
+            self.input.with_mut(|_| ());
             let mut found = false;
             self.kernel(|kernel| {
                 *ready |= std::mem::take(&mut kernel.edge);
@@ -193,8 +209,12 @@ mod model {
                 writer.append(0, b"m").unwrap();
                 writer.commit()
             };
+            drop(writer);
+            if asleep {
+                activate();
+            }
             self.input.with_mut(|_| ());
-            (found, asleep)
+            (found, *ready)
         }
 
         /// Wakes every caller that waits.
@@ -264,12 +284,24 @@ mod model {
         }
 
         fn read_claimed(&self, socket: &mut Socket) {
-            let (found, asleep) = self.read();
-            socket.active |= asleep;
+            let (found, _) = self.read(|| socket.active = true);
             if found && self.waiter_count.load(Ordering::SeqCst) > 0 {
                 // It may be what another caller sleeps for.
                 self.notify();
             }
+        }
+
+        /// Reads before it sends. True: there was a message, which is taken out of the pipe.
+        fn send(&self) -> bool {
+            let mut socket = self.socket.lock().unwrap();
+            let (found, more) = self.round(|| socket.active = true);
+            if more && !self.claim.is_app() {
+                self.kernel(|kernel| kernel.read_now = true);
+            }
+            if found {
+                self.notify();
+            }
+            self.take(&mut socket)
         }
 
         /// A caller that was served without sleep keeps the claim, unless others sleep.
@@ -337,16 +369,14 @@ mod model {
             if !self.claim.try_io() {
                 return;
             }
-            let (_, asleep) = self.read();
-            if asleep {
+            let (_, more) = self.read(|| {
                 {
                     let mut mail = self.mail.lock().unwrap();
                     *mail = true;
                     self.has_mail.store(true, Ordering::Release);
                 }
                 self.notify();
-            }
-            let more = *self.ready.lock().unwrap();
+            });
             self.claim.io_done();
             if more {
                 self.kernel(|kernel| kernel.read_now = true);
@@ -464,6 +494,44 @@ mod model {
             model.receive(0);
             other.join().unwrap();
             network.join().unwrap();
+            stop(&model, io);
+        });
+    }
+
+    /// A message that had arrived counts for what is sent then, although the I/O thread is about to
+    /// read it, or just has. What is left for it, and what arrives later, is read, too.
+    #[test]
+    fn a_sender_knows_what_had_arrived() {
+        for (arrived, arriving) in [(1, 0), (1, 1), (2, 0)] {
+            check(5, move || {
+                let model = Model::new(arrived);
+                let io = start(&model, Model::io_thread);
+                let network = start(&model, move |model| {
+                    (0..arriving).for_each(|_| model.arrive());
+                });
+                assert!(model.send());
+                network.join().unwrap();
+                stop(&model, io);
+                assert_eq!(model.kernel.lock().unwrap().messages, 0);
+                assert_eq!(model.socket.lock().unwrap().reader.backlog(), arrived - 1 + arriving);
+            });
+        }
+    }
+
+    /// What a sender reads may be what another caller waits for, with or without the claim.
+    #[test]
+    fn a_sender_beside_a_receiver() {
+        check(2, || {
+            let model = Model::new(0);
+            let io = start(&model, Model::io_thread);
+            let other = start(&model, |model| model.receive(1));
+            model.arrive();
+            model.arrive();
+            let taken = model.send();
+            other.join().unwrap();
+            if !taken {
+                model.receive(0);
+            }
             stop(&model, io);
         });
     }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,8 @@ pub struct IoHandle {
     woken: AtomicBool,
     registry: Registry,
     load: AtomicUsize,
+    /// See [`RxSet::stream_look`].
+    stream_looks: Arc<AtomicU64>,
 }
 
 impl IoHandle {
@@ -123,7 +125,7 @@ impl IoHandle {
     pub fn read_set(self: &Arc<IoHandle>, port: Arc<dyn SocketPort>) -> Result<Arc<RxSet>> {
         let id = next_id();
         let watch = SetWatch { home: self.clone(), id };
-        let set = Arc::new(RxSet::new(Box::new(watch))?);
+        let set = Arc::new(RxSet::new(Box::new(watch), self.stream_looks.clone())?);
         self.post(Command::AddSet { id, set: Arc::downgrade(&set), port });
         Ok(set)
     }
@@ -185,6 +187,7 @@ impl IoThread {
             woken: AtomicBool::new(false),
             registry: poll.registry().try_clone()?,
             load: AtomicUsize::new(0),
+            stream_looks: Arc::default(),
         });
         let mut reactor = Reactor::new(poll, handle.clone(), resolver);
         let guard = transport::block_all_signals();
@@ -273,6 +276,8 @@ pub(super) struct Reactor {
     promised_volume: u64,
     /// How many looks in a row have found a stream whose sender writes all of it.
     full_looks: u32,
+    /// Looks at promises so far.
+    looks: u64,
     ticking: usize,
     next_tick: Instant,
     pub(super) now: Instant,
@@ -295,6 +300,7 @@ impl Reactor {
             fresh_promises: false,
             promised_volume: 0,
             full_looks: 0,
+            looks: 0,
             ticking: 0,
             next_tick: Instant::now(),
             now: Instant::now(),
@@ -325,9 +331,12 @@ impl Reactor {
             let tick = self.next_tick.saturating_duration_since(self.now);
             timeout = Some(timeout.map_or(tick, |timeout| timeout.min(tick)));
         }
-        if ASYNC_ONLY && !self.promises.is_empty() {
+        let promised = !self.promises.is_empty();
+        self.looks += u64::from(promised);
+        self.handle.stream_looks.store(if promised { self.looks } else { 0 }, Ordering::Relaxed);
+        if ASYNC_ONLY && promised {
             timeout = Some(Duration::ZERO);
-        } else if !self.promises.is_empty() {
+        } else if promised {
             self.rest();
             timeout = Some(Duration::ZERO);
         }

@@ -155,7 +155,7 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     open.check_terminated()?;
     open.process_mail();
     let more = flags & ZMQ_SNDMORE != 0;
-    let mut result = open.try_send(body, more);
+    let mut result = open.send(body, more);
     if result.is_ok() {
         return Ok(());
     }

@@ -18,6 +18,7 @@ mod open;
 mod options;
 mod parker;
 mod pool;
+mod read_first;
 mod wait;
 
 pub use named::NamedSocket;

@@ -5,6 +5,7 @@
 use super::endpoints::Endpoints;
 use super::mailbox::{Mail, Port};
 use super::monitor::MonitorLease;
+use super::read_first::ReadFirst;
 use super::wait::SpinGauge;
 use super::{Socket, mailbox};
 use crate::abi::*;
@@ -46,6 +47,7 @@ pub struct Open {
     /// The application uses ZMQ_FD: reading is left to the I/O thread.
     pub(super) background: bool,
     pub(super) read_set: Option<Arc<RxSet>>,
+    pub(super) read_first: Option<ReadFirst>,
     pub(super) spin: SpinGauge,
     /// ZMQ_CONNECT_ROUTING_ID, for the next connect.
     pub(super) connect_routing_id: Option<Vec<u8>>,
@@ -55,7 +57,7 @@ pub struct Open {
     /// Which memory of the pool this is.
     pub(super) number: usize,
     idle_calls: u32,
-    activated: Vec<PipeId>,
+    pub(super) activated: Vec<PipeId>,
 }
 
 impl Open {
@@ -67,6 +69,7 @@ impl Open {
         pattern: Box<dyn Pattern>,
         number: usize,
     ) -> Open {
+        let read_first = ReadFirst::new(options.socket_type);
         let lease = Arc::new(MonitorLease::new(port.monitor.clone(), context.lease()));
         Open {
             socket,
@@ -82,6 +85,7 @@ impl Open {
             receive_more: false,
             background: false,
             read_set: None,
+            read_first,
             spin: SpinGauge::default(),
             connect_routing_id: None,
             number,
@@ -141,9 +145,13 @@ impl Open {
             }
         }
         self.sweep();
+        if self.read_first.is_some() {
+            // There is a connection, perhaps.
+            self.connections();
+        }
     }
 
-    fn activate_read(&mut self, id: PipeId) {
+    pub(super) fn activate_read(&mut self, id: PipeId) {
         if self.is_in_use(id) {
             self.pattern.read_activated(&mut self.pipes, id);
         } else if let Some(pipe) = self.pipes.get_mut(id)

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
-from pathlib import Path
 
 from environment import PYTHON, SOURCE, WORK, Unavailable, prepare
 
@@ -55,7 +54,7 @@ def judge(name, outcome):
 
 def main():
     arguments = sys.argv[1:]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
+    environment = dict(os.environ)
     for variable in ("LD_PRELOAD", "LD_LIBRARY_PATH"):
         environment.pop(variable, None)
     if arguments[:1] == ["--library"]:
@@ -68,7 +67,7 @@ def main():
         return 0
     report = WORK / "pyzmq-tests.xml"
     report.unlink(missing_ok=True)
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pyzmq_patience"]
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += [f"--timeout={TIMEOUT}", "--durations=3", "--disable-warnings", "-rN"]
     command += [f"--junitxml={report}", *arguments]
     if memory() < LARGE:
