@@ -29,6 +29,8 @@ const CALLER_WRITES: usize = 2;
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 pub const BORROW_AT: u64 = 64 * 1024;
+/// The same where bodies go by reference: there a write costs less beside what it writes.
+const BORROW_BODIES_AT: u64 = 256 * 1024;
 /// Bytes of commands that wait to be written; beyond that they are dropped.
 const COMMANDS_MAX: usize = 64 * 1024;
 
@@ -231,6 +233,13 @@ impl Link {
         if self.ownership.try_promise() {
             self.request(Request::Promise);
         }
+    }
+
+    /// Whether enough was collected to be written by the caller.
+    #[inline]
+    fn is_batch(&self, writer: &Writer) -> bool {
+        let waiting = writer.volume() - self.sent.load(Ordering::Relaxed);
+        waiting >= BORROW_AT && (waiting >= BORROW_BODIES_AT || !writer.ends_with_external())
     }
 
     fn write_direct(&self, writer: &mut Writer) {
@@ -528,7 +537,7 @@ impl Peer for Link {
             TxState::Idle => self.write_direct(writer),
             TxState::Io
                 if !ASYNC_ONLY
-                    && writer.volume() - self.sent.load(Ordering::Relaxed) >= BORROW_AT
+                    && self.is_batch(writer)
                     && !self.blocked.load(Ordering::Relaxed)
                     && self.ownership.try_borrow() =>
             {

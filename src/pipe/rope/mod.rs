@@ -167,6 +167,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         raw_end: 0,
         begun: None,
         staged: Vec::new(),
+        external_end: 0,
         consumed: 0,
         chunk_size: CHUNK_MIN,
     };
@@ -273,6 +274,8 @@ pub struct Writer {
     begun: Option<Mark>,
     /// Externals that belong to frames not committed yet.
     staged: Vec<(u64, External)>,
+    /// The end of the last frame whose body stayed where it was.
+    external_end: u64,
     /// The last known count of messages taken that there is credit for.
     consumed: u64,
     chunk_size: usize,
@@ -314,7 +317,8 @@ impl Writer {
         let room = unsafe { self.end.chunk.spare(self.end.offset, HEADER_MAX) };
         let header = put_header(room, flags, body.len() as u64);
         self.end.bodies += body.len() as u64;
-        self.staged.push((self.end.position + header as u64, External::Body(body)));
+        self.external_end = self.end.position + header as u64;
+        self.staged.push((self.external_end, External::Body(body)));
         self.frame_done(header, flags);
         Ok(())
     }
@@ -430,6 +434,11 @@ impl Writer {
     /// Bytes of whole messages appended since the start, external bodies included.
     pub fn volume(&self) -> u64 {
         self.begun.as_ref().map_or(self.end.volume(), Mark::volume)
+    }
+
+    /// Whether the body of the last frame stayed where it was.
+    pub fn ends_with_external(&self) -> bool {
+        self.external_end == self.end.position && self.external_end != 0
     }
 
     /// Messages appended since the start.
