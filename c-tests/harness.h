@@ -298,6 +298,10 @@ const char *event_name(int event);
 #define RAW_LISTEN(endpoint) (HERE(), raw_listen(endpoint))
 #define RAW_ACCEPT(listener) (HERE(), raw_accept(listener))
 #define RAW_CONNECT(endpoint) (HERE(), raw_connect(endpoint))
+// A peer of the socket, which is bound to a fresh address for it / which connects to it, and tries
+// again every 10 ms.
+#define RAW_PEER(socket) (HERE(), raw_peer(socket))
+#define RAW_SERVER(socket) (HERE(), raw_server(socket))
 #define RAW_SEND(fd, data, size) (HERE(), raw_send(fd, data, size))
 // Returns when the bytes are in the library's receive buffer, whether it has read them or not.
 #define RAW_SEND_THROUGH(fd, data, size) (HERE(), raw_send_through(fd, data, size))
@@ -311,6 +315,8 @@ const char *event_name(int event);
 int raw_listen(char endpoint[64]);
 int raw_accept(int listener);
 int raw_connect(const char *endpoint);
+int raw_peer(void *socket);
+int raw_server(void *socket);
 void raw_send(int fd, const void *data, size_t size);
 void raw_send_through(int fd, const void *data, size_t size);
 void raw_read(int fd, void *data, size_t size);
@@ -329,6 +335,11 @@ void zmtp_greeting(unsigned char greeting[64], int major, int minor, const char 
 #define ZMTP_GREET(fd, minor) (HERE(), zmtp_greet(fd, minor))
 // As above, and READY both ways; returns the library's READY body in `ready`.
 #define ZMTP_HANDSHAKE(fd, minor, type, ready) (HERE(), zmtp_handshake(fd, minor, type, ready))
+// RAW_CONNECT and RAW_PEER, and the handshake of ZMTP 3.1 as a peer of this type.
+#define ZMTP_CONNECT(endpoint, type) (HERE(), zmtp_connect(endpoint, type))
+#define ZMTP_PEER(socket, type) (HERE(), zmtp_peer(socket, type))
+// READY for a socket type, with an Identity unless that is NULL.
+#define ZMTP_SEND_READY(fd, type, identity) (HERE(), zmtp_send_ready(fd, type, identity))
 #define ZMTP_SEND(fd, flags, body, size) (HERE(), zmtp_send(fd, flags, body, size))
 #define ZMTP_SEND_LITERAL(fd, flags, text) ZMTP_SEND(fd, flags, text, sizeof(text) - 1)
 #define ZMTP_RECV(fd) (HERE(), zmtp_recv(fd))
@@ -341,10 +352,13 @@ struct zmtp_frame {
 };
 void zmtp_greet(int fd, int minor);
 void zmtp_handshake(int fd, int minor, const char *type, struct zmtp_frame *ready);
+int zmtp_connect(const char *endpoint, const char *type);
+int zmtp_peer(void *socket, const char *type);
+void zmtp_send_ready(int fd, const char *type, const char *identity);
 void zmtp_send(int fd, int flags, const void *body, size_t size);
 struct zmtp_frame zmtp_recv(int fd);
 void zmtp_expect(int fd, int flags, const void *body, size_t size);
-// READY for a socket type, Identity included for REQ, DEALER and ROUTER. Returns its size.
+// What ZMTP_SEND_READY sends. Returns its size.
 size_t zmtp_ready(unsigned char body[128], const char *type, const char *identity);
 
 // ---- threads -----------------------------------------------------------------------------------
@@ -353,8 +367,8 @@ struct thread {
     pthread_t handle;
     void (*run)(void *argument);
     void *argument;
-    volatile pid_t id;
-    volatile bool ended;
+    _Atomic pid_t id;
+    _Atomic bool ended;
 };
 
 void start_thread(struct thread *thread, void (*run)(void *), void *argument);

@@ -80,6 +80,18 @@ int raw_connect(const char *endpoint) {
     return fd;
 }
 
+int raw_peer(void *socket) { return raw_connect(bind_fresh(socket, "tcp")); }
+
+int raw_server(void *socket) {
+    char endpoint[64];
+    int listener = raw_listen(endpoint);
+    set_int(socket, ZMQ_RECONNECT_IVL, 10, "ZMQ_RECONNECT_IVL");
+    connect_address(socket, endpoint);
+    int fd = raw_accept(listener);
+    close(listener);
+    return fd;
+}
+
 void raw_send(int fd, const void *data, size_t size) {
     const char *bytes = data;
     while (size > 0) {
@@ -196,19 +208,33 @@ size_t zmtp_ready(unsigned char body[128], const char *type, const char *identit
     return size;
 }
 
+void zmtp_send_ready(int fd, const char *type, const char *identity) {
+    unsigned char body[128];
+    zmtp_send(fd, 4, body, zmtp_ready(body, type, identity));
+}
+
 static bool sends_identity(const char *type) {
     return strcmp(type, "REQ") == 0 || strcmp(type, "DEALER") == 0 || strcmp(type, "ROUTER") == 0;
 }
 
 void zmtp_handshake(int fd, int minor, const char *type, struct zmtp_frame *ready) {
-    unsigned char body[128];
     zmtp_greet(fd, minor);
-    zmtp_send(fd, 4, body, zmtp_ready(body, type, sends_identity(type) ? "" : NULL));
+    zmtp_send_ready(fd, type, sends_identity(type) ? "" : NULL);
     struct zmtp_frame frame = zmtp_recv(fd);
     if (frame.flags != 4 || frame.size < 6 || memcmp(frame.body, "\5READY", 6) != 0)
         fail("not a READY command: flags %d, %zu bytes", frame.flags, frame.size);
     if (ready)
         *ready = frame;
+}
+
+int zmtp_connect(const char *endpoint, const char *type) {
+    int fd = raw_connect(endpoint);
+    zmtp_handshake(fd, 1, type, NULL);
+    return fd;
+}
+
+int zmtp_peer(void *socket, const char *type) {
+    return zmtp_connect(bind_fresh(socket, "tcp"), type);
 }
 
 void zmtp_send(int fd, int flags, const void *body, size_t size) {

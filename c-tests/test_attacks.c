@@ -412,7 +412,7 @@ static long one_connection(const char *transport, struct middle *middle, const c
         // A connection that is reset before the client knows of it has failed to be made.
         struct event event = NEXT_EVENT(middle->towards_server ? ends.server_mon : ends.client_mon);
         CHECK(event.event == ZMQ_EVENT_DISCONNECTED ||
-              (event.event == ZMQ_EVENT_CLOSED && limit == 0 && end == RST));
+              (event.event == ZMQ_EVENT_CLOSED && end == RST));
         received = has_message(victim);
     } else
         part(middle);

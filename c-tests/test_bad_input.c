@@ -325,8 +325,7 @@ TEST_OURS_ONLY(radio_with_an_endless_group, ABORTS) {
     void *radio = NEW_SOCKET(RADIO);
     const char *endpoint = BIND(radio, "tcp");
     void *mon = MONITOR(radio, ZMQ_EVENT_DISCONNECTED);
-    int fd = RAW_CONNECT(endpoint);
-    ZMTP_HANDSHAKE(fd, 1, "DISH", NULL);
+    int fd = ZMTP_CONNECT(endpoint, "DISH");
     unsigned char join[300] = "\4JOIN";
     memset(join + 5, 'g', sizeof join - 5);
     ZMTP_SEND(fd, 4, join, sizeof join);

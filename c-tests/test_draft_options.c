@@ -126,8 +126,7 @@ TEST(hello_over_curve) {
 TEST(hello_on_the_wire) {
     void *server = NEW_SOCKET(ZMQ_SERVER);
     SET_TEXT(server, ZMQ_HELLO_MSG, "hello");
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "CLIENT", NULL);
+    int fd = ZMTP_PEER(server, "CLIENT");
     ZMTP_EXPECT_LITERAL(fd, 0, "hello");
     RAW_EXPECT_SILENT(fd);
 }
@@ -230,7 +229,7 @@ TEST_EACH(the_connecting_side_hears_nothing, EACH_TRANSPORT) {
 TEST(a_handshake_that_fails_is_no_peer) {
     void *server = NEW_SOCKET(ZMQ_SERVER);
     SET_TEXT(server, ZMQ_DISCONNECT_MSG, "gone");
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
+    int fd = RAW_PEER(server);
     ZMTP_GREET(fd, 1);
     CHECK_OK(close(fd));
     EXPECT_NOTHING(server);
@@ -239,8 +238,7 @@ TEST(a_handshake_that_fails_is_no_peer) {
 TEST(the_rest_of_a_message_goes_with_its_peer) {
     void *router = NEW_SOCKET(ZMQ_ROUTER);
     SET_TEXT(router, ZMQ_DISCONNECT_MSG, "gone");
-    int fd = RAW_CONNECT(BIND(router, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "DEALER", NULL);
+    int fd = ZMTP_PEER(router, "DEALER");
     ZMTP_SEND_LITERAL(fd, 0, "whole");
     ZMTP_SEND_LITERAL(fd, 1, "half");
     CHECK_EQ(RECV(router).size, 5);
@@ -337,8 +335,7 @@ TEST_EACH(router_hears_of_what_it_asks_for, EACH_STREAM) {
 TEST(router_and_unfinished_messages) {
     void *router = NEW_SOCKET(ZMQ_ROUTER);
     SET_INT(router, ZMQ_ROUTER_NOTIFY, ZMQ_NOTIFY_DISCONNECT);
-    int fd = RAW_CONNECT(BIND(router, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "DEALER", NULL);
+    int fd = ZMTP_PEER(router, "DEALER");
     ZMTP_SEND_LITERAL(fd, 0, "whole");
     ZMTP_SEND_LITERAL(fd, 1, "half");
     CHECK_EQ(RECV(router).size, 5);
@@ -352,7 +349,7 @@ TEST(router_and_unfinished_messages) {
 TEST(notification_and_the_first_bytes) {
     void *router = NEW_SOCKET(ZMQ_ROUTER);
     SET_INT(router, ZMQ_ROUTER_NOTIFY, ZMQ_NOTIFY_CONNECT);
-    int fd = RAW_CONNECT(BIND(router, "tcp"));
+    int fd = RAW_PEER(router);
     ZMTP_GREET(fd, 1);
     unsigned char bytes[256] = {4};
     size_t size = zmtp_ready(bytes + 2, "DEALER", "id");

@@ -270,8 +270,7 @@ TEST(several_parts_are_dropped) {
                 {ZMQ_GATHER, "SCATTER"}, {ZMQ_CHANNEL, "CHANNEL"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         void *socket = NEW_SOCKET(rows[i].type);
-        int fd = RAW_CONNECT(BIND(socket, "tcp"));
-        ZMTP_HANDSHAKE(fd, 1, rows[i].peer, NULL);
+        int fd = ZMTP_PEER(socket, rows[i].peer);
         ZMTP_SEND_LITERAL(fd, 1, "a");
         ZMTP_SEND_LITERAL(fd, 1, "b");
         ZMTP_SEND_LITERAL(fd, 0, "c");
@@ -287,8 +286,7 @@ TEST(several_parts_are_dropped) {
 TEST_OURS_ONLY(polling_does_not_see_what_is_dropped,
                "ZMQ_POLLIN is set by messages that are dropped") {
     void *server = NEW_SOCKET(ZMQ_SERVER);
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "CLIENT", NULL);
+    int fd = ZMTP_PEER(server, "CLIENT");
     ZMTP_SEND_LITERAL(fd, 1, "a");
     ZMTP_SEND_LITERAL(fd, 0, "b");
     EXPECT_NOTHING(server);
@@ -317,8 +315,7 @@ TEST(names_in_the_handshake) {
                 continue;
             int fd = RAW_CONNECT(endpoint);
             ZMTP_GREET(fd, 1);
-            unsigned char body[128];
-            ZMTP_SEND(fd, 4, body, zmtp_ready(body, name, strcmp(name, "DEALER") ? NULL : ""));
+            ZMTP_SEND_READY(fd, name, strcmp(name, "DEALER") ? NULL : "");
             RAW_EXPECT_CLOSED(fd);
         }
     }
@@ -326,8 +323,7 @@ TEST(names_in_the_handshake) {
 
 TEST(a_server_behind_the_wire) {
     void *server = NEW_SOCKET(ZMQ_SERVER);
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "CLIENT", NULL);
+    int fd = ZMTP_PEER(server, "CLIENT");
     ZMTP_SEND_LITERAL(fd, 0, "hello");
     uint32_t id = receive_from(server, "hello");
     CHECK_EQ(send_to(server, id, "back", 0), 4);

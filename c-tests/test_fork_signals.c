@@ -10,7 +10,7 @@
 
 // ---- signals -----------------------------------------------------------------------------------
 
-static volatile sig_atomic_t handled;
+static _Atomic int handled;
 
 static void on_signal(int number) {
     (void)number;
@@ -130,7 +130,7 @@ TEST(ignored_signals_interrupt_nothing) {
 }
 
 // The library's own threads take no signals: a handler runs in a thread of the program.
-static volatile pid_t handled_by;
+static _Atomic pid_t handled_by;
 static void note_thread(int number) {
     (void)number;
     handled_by = gettid();
@@ -215,8 +215,7 @@ TEST(no_sigpipe_on_a_reset_connection) {
     void *mon = MONITOR(push, ZMQ_EVENT_DISCONNECTED);
     const char *endpoint = BIND(push, "tcp");
     for (int round = 0; round < 10; round++) {
-        int fd = RAW_CONNECT(endpoint);
-        ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+        int fd = ZMTP_CONNECT(endpoint, "PULL");
         WAIT_EVENTS(push, ZMQ_POLLOUT);
         close(fd);
         char body[1000] = {0};

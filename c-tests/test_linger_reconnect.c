@@ -378,7 +378,7 @@ TEST(handshake_timeout_off) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     SET_INT(s, ZMQ_HANDSHAKE_IVL, 0);
     void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
+    int fd = RAW_PEER(s);
     struct event event;
     CHECK(!event_within(mon, &event, 200));
     close(fd);
@@ -390,8 +390,8 @@ TEST_EACH(heartbeats_between_healthy_peers, EACH_STREAM, "ws") {
     void *both[] = {a, b};
     for (int i = 0; i < 2; i++) {
         SET_INT(both[i], ZMQ_HEARTBEAT_IVL, 20);
-        SET_INT(both[i], ZMQ_HEARTBEAT_TTL, 2000);
-        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, 2000);
+        SET_INT(both[i], ZMQ_HEARTBEAT_TTL, DEADLINE_MS);
+        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
     }
     void *mon = MONITOR(a, ZMQ_EVENT_DISCONNECTED);
     CONNECT(b, BIND(a, transport));
@@ -405,8 +405,7 @@ TEST(a_peer_without_pong_is_dropped) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
     void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    int fd = ZMTP_PEER(s, "PUSH");
     EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
     RAW_EXPECT_CLOSED(fd);
 }
@@ -414,8 +413,7 @@ TEST(a_peer_without_pong_is_dropped) {
 TEST(the_ttl_of_a_silent_peer_ends_it) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    int fd = ZMTP_PEER(s, "PUSH");
     long long start = now_ms();
     ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\2"); // two tenths of a second
     ZMTP_EXPECT_LITERAL(fd, 4, "\4PONG");
@@ -427,8 +425,7 @@ TEST(the_ttl_of_a_silent_peer_ends_it) {
 TEST(traffic_keeps_the_ttl_from_ending_it) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    int fd = ZMTP_PEER(s, "PUSH");
     ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\12"); // a second
     ZMTP_SEND_LITERAL(fd, 0, "alive");
     EXPECT(s, "alive");

@@ -52,14 +52,6 @@ static long long flood(int fd, const char *from, size_t size, long long sent, lo
     return sent;
 }
 
-// A peer of a socket that is never read.
-static int peer_of_idle(int type, const char *peer_type) {
-    void *s = NEW_SOCKET(type);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, peer_type, NULL);
-    return fd;
-}
-
 // Repeats a frame up to 64 KiB and more, so that a flood is not made of many small calls.
 static char *repeated(const void *frame, size_t size, size_t *total) {
     size_t count = 64 * 1024 / size + 1;
@@ -104,8 +96,7 @@ TEST_OURS_ONLY(claimed_sizes, "it allocates what is claimed") {
         }
     }
     // They were all read once the newest peer is served.
-    int fd = RAW_CONNECT(endpoint);
-    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    int fd = ZMTP_CONNECT(endpoint, "PUSH");
     ZMTP_SEND(fd, 0, "after them", 10);
     EXPECT(s, "after them");
     CHECK_BETWEEN(resident() - before, -(long long)FLOOD, GROWTH);
@@ -115,23 +106,23 @@ TEST_OURS_ONLY(claimed_sizes, "it allocates what is claimed") {
 
 // Answers that the peer does not read are not kept for it.
 TEST(pings_whose_answers_nobody_reads) {
-    int fd = peer_of_idle(ZMQ_PULL, "PUSH");
+    int fd = ZMTP_PEER(NEW_SOCKET(ZMQ_PULL), "PUSH");
     check_flood(fd, "\4\7\4PING\0\0", 9);
 }
 
 TEST(pings_among_messages) {
-    int fd = peer_of_idle(ZMQ_PULL, "PUSH");
+    int fd = ZMTP_PEER(NEW_SOCKET(ZMQ_PULL), "PUSH");
     check_flood(fd, "\0\1x\4\7\4PING\0\0", 12);
 }
 
 // Commands without a meaning here, short and long.
 TEST(unknown_commands) {
-    int fd = peer_of_idle(ZMQ_PULL, "PUSH");
+    int fd = ZMTP_PEER(NEW_SOCKET(ZMQ_PULL), "PUSH");
     check_flood(fd, "\4\7\6UNKNOW", 9);
 }
 
 TEST(large_unknown_commands) {
-    int fd = peer_of_idle(ZMQ_PULL, "PUSH");
+    int fd = ZMTP_PEER(NEW_SOCKET(ZMQ_PULL), "PUSH");
     size_t size = 9 + MIB;
     char *frame = calloc(1, size);
     memcpy(frame, "\6\0\0\0\0\0\x10\0\0\7UNKNOWN", 17);
@@ -141,7 +132,7 @@ TEST(large_unknown_commands) {
 
 // Subscriptions wait for the publisher as messages do.
 TEST(subscriptions_of_an_idle_publisher) {
-    int fd = peer_of_idle(ZMQ_PUB, "SUB");
+    int fd = ZMTP_PEER(NEW_SOCKET(ZMQ_PUB), "SUB");
     check_flood(fd, "\4\x14\11SUBSCRIBE0123456789", 22);
 }
 
@@ -151,23 +142,26 @@ TEST(large_subscriptions_of_an_idle_publisher) {
     memcpy(frame, "\6\0\0\0\0\0\x10\0\0\11SUBSCRIBE", 19);
     void *s = NEW_SOCKET(ZMQ_XPUB);
     SET_INT(s, ZMQ_RCVHWM, 4);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
+    int fd = ZMTP_PEER(s, "SUB");
     check_flood(fd, frame, size);
     free(frame);
+}
+
+// 0000 to 0999.
+static void subscribe_to_numbers(int fd) {
+    for (int i = 0; i < 1000; i++) {
+        char command[32];
+        int size = snprintf(command, sizeof command, "\4%c\11SUBSCRIBE%04d", 14, i);
+        RAW_SEND(fd, command, size);
+    }
 }
 
 // All of them arrive once it is asked.
 TEST(more_subscriptions_than_the_high_water_mark) {
     void *s = NEW_SOCKET(ZMQ_XPUB);
     SET_INT(s, ZMQ_RCVHWM, 10);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
-    for (int i = 0; i < 1000; i++) {
-        char command[32];
-        int size = snprintf(command, sizeof command, "\4%c\11SUBSCRIBE%04d", 14, i);
-        RAW_SEND(fd, command, size);
-    }
+    int fd = ZMTP_PEER(s, "SUB");
+    subscribe_to_numbers(fd);
     for (int i = 0; i < 1000; i++) {
         char expected[8];
         snprintf(expected, sizeof expected, "\1%04d", i);
@@ -181,13 +175,8 @@ TEST(more_subscriptions_than_the_high_water_mark) {
 TEST(more_subscriptions_than_the_mark_of_a_publisher) {
     void *s = NEW_SOCKET(ZMQ_PUB);
     SET_INT(s, ZMQ_RCVHWM, 10);
-    int fd = RAW_CONNECT(BIND(s, "tcp"));
-    ZMTP_HANDSHAKE(fd, 1, "SUB", NULL);
-    for (int i = 0; i < 1000; i++) {
-        char command[32];
-        int size = snprintf(command, sizeof command, "\4%c\11SUBSCRIBE%04d", 14, i);
-        RAW_SEND(fd, command, size);
-    }
+    int fd = ZMTP_PEER(s, "SUB");
+    subscribe_to_numbers(fd);
     WAIT_UNTIL((SEND(s, "0999"), raw_readable(fd)));
     RAW_EXPECT(fd, "\0\0040999", 6);
 }

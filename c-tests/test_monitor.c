@@ -400,7 +400,7 @@ TEST(mismatched_mechanisms) {
 TEST(peer_closes_during_the_handshake) {
     void *server = NEW_SOCKET(ZMQ_DEALER);
     void *mon = MONITOR(server, ZMQ_EVENT_ALL);
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
+    int fd = RAW_PEER(server);
     AWAIT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
     close(fd);
     struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
@@ -423,7 +423,7 @@ TEST(plain_without_a_handler) {
 TEST(stream_sockets_have_events_too) {
     void *stream = NEW_SOCKET(ZMQ_STREAM);
     void *mon = MONITOR(stream, ZMQ_EVENT_ALL);
-    int fd = RAW_CONNECT(BIND(stream, "tcp"));
+    int fd = RAW_PEER(stream);
     EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
     EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
     close(fd);
@@ -458,7 +458,7 @@ TEST_OURS_ONLY(started_again_under_its_name, "the name is in use for a moment") 
 TEST(peer_of_the_accepted_descriptor) {
     void *server = NEW_SOCKET(ZMQ_DEALER);
     void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED);
-    int fd = RAW_CONNECT(BIND(server, "tcp"));
+    int fd = RAW_PEER(server);
     struct event event = EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
     struct sockaddr_in peer, own;
     socklen_t size = sizeof peer;

@@ -227,7 +227,7 @@ TEST_EACH_OURS_ONLY(closing_wakes_a_blocked_receiver, UNDEFINED, EACH_TRANSPORT)
     JOIN(&thread);
 }
 
-static volatile bool stop;
+static _Atomic bool stop;
 
 static void change_options(void *s) {
     while (!stop) {

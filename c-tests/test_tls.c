@@ -540,7 +540,7 @@ TLS_TEST(reconnect) {
 TLS_TEST(heartbeats) {
     struct ends ends = {new_server(ZMQ_PAIR), new_client(ZMQ_PAIR), NULL};
     SET_INT(ends.client, ZMQ_HEARTBEAT_IVL, 20);
-    SET_INT(ends.client, ZMQ_HEARTBEAT_TIMEOUT, 2000);
+    SET_INT(ends.client, ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
     void *of_client = MONITOR(ends.client, HANDSHAKE_EVENTS);
     CONNECT(ends.client, bind_tls(ends.server));
     EXPECT_EVENT(of_client, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);

@@ -355,8 +355,10 @@ TEST(curve) {
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
     set_curve(server, client);
     void *both[] = {server, client};
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         SET_INT(both[i], ZMQ_HEARTBEAT_IVL, 20);
+        SET_INT(both[i], ZMQ_HEARTBEAT_TIMEOUT, DEADLINE_MS);
+    }
     CONNECT(client, BIND(server, "ws"));
     for (int round = 0; round < 3; round++) {
         send_all(client);

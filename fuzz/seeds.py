@@ -141,6 +141,43 @@ def curve():
     yield local("ROUTER") + NO_HANDLER + b"\0" + u16(1) + long_chunk(hello)
 
 
+def gssapi():
+    ready = long_chunk(properties(b"DEALER", b"id"))
+    rules = b"\x10"
+    traffic = b"".join(
+        how + step
+        for how, step in (
+            (b"\1", b"\xa0" + chunk(b"one")),
+            (b"\0", b"\xa8" + chunk(b"two")),
+            (b"\2", b"\x80" + chunk(b"\0\x0acontext")),
+            (b"\2", b"\x82" + chunk(b"topic")),
+            (b"\4", b"\xa0" + chunk(b"topic")),
+            (b"\x38", b"\xa0" + chunk(b"topic")),
+            (b"\0", b"\xc0" + u16(0x3000) + b"\7"),
+            (b"\x10", b"\xa0" + chunk(b"changed") + u16(11) + b"\1"),
+        )
+    )
+    ends = (b"\x50" + b"\xa0" + chunk(b"short") + u16(20), b"\x90\xa0\0", b"\xd0\xa0\0", b"")
+    # Which side, sealed or plain, how much of it the target does by itself.
+    for mode in range(32):
+        for steps in (1, 2, 3, 0x12, 0x0A, 0x0D):
+            context = bytes([steps]) + chunk(b"alice@REALM")
+            rest = ready if mode >> 2 > 3 else b""
+            more = rules + traffic if mode >> 2 == 7 else long_chunk(frame(b"")) + frame(b"\5READY")
+            yield local("ROUTER") + NO_HANDLER + bytes([mode]) + u16(5) + context + rest + more
+    context = b"\2" + chunk(b"alice@REALM")
+    for reply in (answer(), answer(300), answer(400), answer(500), SILENCE, NO_HANDLER):
+        yield local("ROUTER", ZAP) + reply + b"\x1c" + u16(5) + context + ready + rules + traffic
+    for end in ends:
+        start = local("XPUB") + NO_HANDLER + b"\x1c" + u16(5) + context
+        yield start + long_chunk(properties(b"SUB")) + rules + traffic[:40] + end
+    for token in (b"\5\4\2\xff", b"\x60\x0f\6\1\x2a\2\1\x11\0\x10\0", b"\2\1\x11\0\xff\xff"):
+        for command in (b"\x08INITIATE", b"\7MESSAGE", b"\5ERROR"):
+            body = command + struct.pack(">I", len(token)) + token
+            flights = long_chunk(frame(body)) + long_chunk(token) + frame(b"")
+            yield local("DEALER") + NO_HANDLER + b"\0" + u16(5) + context + flights
+
+
 def http_upgrade():
     masked = {0: True, 1: False}
     for side in (0, 1):
@@ -302,6 +339,7 @@ TARGETS = [
     curve,
     datagram,
     endpoint,
+    gssapi,
     http_upgrade,
     metadata,
     options,

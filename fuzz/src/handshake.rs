@@ -114,19 +114,42 @@ impl<'a> Driven<'a> {
             if self.outcome.end != End::Pending || self.handshake.is_established() {
                 break;
             }
-            let result = self.handshake.handle_input(piece);
-            match result {
-                Ok(taken) => {
-                    assert!(taken <= piece.len());
-                    let established = self.handshake.is_established();
-                    assert!(established || taken == piece.len(), "bytes left before the end");
-                    self.outcome.taken += taken;
+            let mut rest = piece;
+            while !rest.is_empty() && self.outcome.end == End::Pending {
+                let taken = match self.handshake.handle_input(rest) {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        self.failed(error);
+                        break;
+                    }
+                };
+                assert!(taken <= rest.len());
+                self.outcome.taken += taken;
+                rest = &rest[taken..];
+                let worked = self.work();
+                if self.handshake.is_established() {
+                    break;
                 }
-                Err(error) => self.failed(error),
+                assert!(worked || rest.is_empty(), "bytes left before the end");
             }
             self.look();
         }
         self.answer();
+    }
+
+    /// Does the work there is, in which nothing is taken. True: there was some.
+    fn work(&mut self) -> bool {
+        let mut worked = false;
+        while let Some(mut work) = self.handshake.poll_work() {
+            worked = true;
+            assert_eq!(self.handshake.handle_input(b"not now"), Ok(0));
+            assert!(self.handshake.poll_work().is_none());
+            work.run();
+            if let Err(error) = self.handshake.handle_work(work) {
+                self.failed(error);
+            }
+        }
+        worked
     }
 
     fn answer(&mut self) {

@@ -8,6 +8,7 @@
 
 pub mod connection;
 pub mod curve;
+pub mod gssapi;
 pub mod handshake;
 pub mod input;
 pub mod memory;

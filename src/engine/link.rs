@@ -28,7 +28,7 @@ const CALLER_WRITES: usize = 2;
 /// Writes the I/O thread makes before it looks at others.
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
-const BORROW_AT: u64 = 64 * 1024;
+pub const BORROW_AT: u64 = 64 * 1024;
 /// Bytes of commands that wait to be written; beyond that they are dropped.
 const COMMANDS_MAX: usize = 64 * 1024;
 

@@ -358,6 +358,7 @@ impl Rx {
                 self.accept_large(large, link)?;
                 continue;
             }
+            self.accept_small_frames();
             let unparsed = self.writer.unparsed();
             let HeaderParse::Header { flags, header_len, body_len } = frame::parse_header(unparsed)
             else {
@@ -384,6 +385,27 @@ impl Rx {
                 return Ok(true);
             }
             self.begin_large(flags, header_len, length)?;
+        }
+    }
+
+    /// Accepts the small messages at the front, of which a stream mostly consists; it leaves whatever
+    /// there is more to ask about.
+    fn accept_small_frames(&mut self) {
+        if self.rules.replies_only
+            || self.rules.grouped_only
+            || (0..255).contains(&self.rules.max_msg_size)
+        {
+            return;
+        }
+        while let &[flags, length, ref rest @ ..] = self.writer.unparsed() {
+            let length = usize::from(length);
+            let usual = flags & !MORE == 0 && rest.len() >= length;
+            if !usual
+                || !(self.writer.inside_message() || self.writer.has_known_room(self.rules.limit))
+            {
+                return;
+            }
+            self.writer.accept_frame(2 + length, flags);
         }
     }
 

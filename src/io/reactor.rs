@@ -8,7 +8,7 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{ASYNC_ONLY, Home, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, BORROW_AT, Home, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
 use crate::transport::workers::Workers;
 use crate::transport::{self, Resolver};
@@ -23,8 +23,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How long the I/O thread rests between two looks at connections it has promised to write to.
+/// How long the I/O thread rests between two looks at connections it has promised to write to, at
+/// first. Once a stream has been full for [`FULL_LOOKS`] the rest is twice as long, and twice again.
 const PROMISE_REST: Duration = Duration::from_micros(50);
+const FULL_LOOKS: u32 = 8;
+const REST_DOUBLINGS: u32 = 2;
 /// The I/O thread's rests end this close to their time.
 const TIMER_SLACK_NS: u64 = 1000;
 /// How long a sender may pause before what it began as a stream counts as ended: the I/O thread
@@ -273,6 +276,8 @@ pub(super) struct Reactor {
     promised_volume: u64,
     /// Looks at promises so far.
     looks: u64,
+    /// How many looks in a row have found a stream whose sender writes all of it.
+    full_looks: u32,
     ticking: usize,
     next_tick: Instant,
     pub(super) now: Instant,
@@ -295,6 +300,7 @@ impl Reactor {
             fresh_promises: false,
             promised_volume: 0,
             looks: 0,
+            full_looks: 0,
             ticking: 0,
             next_tick: Instant::now(),
             now: Instant::now(),
@@ -351,7 +357,8 @@ impl Reactor {
         // mio counts in milliseconds; this rest is shorter.
         let mut fds =
             [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
-        let _ = transport::poll_fds(&mut fds, Some(PROMISE_REST));
+        let rest = PROMISE_REST * (1 << (self.full_looks / FULL_LOOKS).min(REST_DOUBLINGS));
+        let _ = transport::poll_fds(&mut fds, Some(rest));
     }
 
     fn handle_event(&mut self, event: &mio::event::Event) {
@@ -478,6 +485,7 @@ impl Reactor {
     /// back, so that every message is written at once again.
     fn keep_promises(&mut self) {
         self.fresh_promises = false;
+        self.full_looks = if self.promises.is_empty() { 0 } else { self.full_looks + 1 };
         let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
         promises.retain_mut(|promise| {
@@ -512,7 +520,14 @@ impl Reactor {
             Age::Settled => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
         };
         self.promised_volume += appended;
-        if link.has_waiting() && (promise.sent == before.1 || !stream || ASYNC_ONLY) {
+        // Two more rests like this one, and the sender has a batch to write.
+        let waiting = promise.appended.saturating_sub(promise.sent);
+        let full = waiting + 2 * appended >= BORROW_AT;
+        if !full {
+            self.full_looks = 0;
+        }
+        let left_behind = !stream || (promise.sent == before.1 && !full);
+        if link.has_waiting() && (left_behind || ASYNC_ONLY) {
             let keep = self.write_link(promise.session, link.io_write());
             promise.sent = link.sent();
             if !keep {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::table::{Answer, Empty, Rule, Stability, TABLE, When, row};
+use super::table::{Answer, Empty, Row, Rule, Stability, TABLE, When, row};
 use super::*;
 use crate::abi::*;
 
@@ -68,6 +68,10 @@ const INTS: &[(i32, i32, i32, i32)] = &[
     (ZMQ_MULTICAST_MAXTPDU, 1500, 1, i32::MAX),
     (ZMQ_PLAIN_SERVER, 0, 0, 1),
     (ZMQ_CURVE_SERVER, 0, 0, 1),
+    (ZMQ_GSSAPI_SERVER, 0, 0, 1),
+    (ZMQ_GSSAPI_PLAINTEXT, 0, 0, 1),
+    (ZMQ_GSSAPI_PRINCIPAL_NAMETYPE, 0, 0, 2),
+    (ZMQ_GSSAPI_SERVICE_PRINCIPAL_NAMETYPE, 0, 0, 2),
 ];
 
 /// Options of `int` that take any value and answer 0 or 1, with their default.
@@ -103,7 +107,10 @@ fn numbers_without_a_row_are_invalid() {
 #[test]
 fn integers_have_the_defaults_and_ranges_of_the_reference() {
     for (number, default, min, max) in INTS.iter().copied() {
-        let name = row(number).unwrap().name;
+        let Row { name, built, .. } = *row(number).unwrap();
+        if !built {
+            continue;
+        }
         let mut options = new();
         assert_eq!(get_int(&options, number), Ok(default), "{name}");
         for value in [min, max] {

@@ -64,15 +64,30 @@ impl FairQueue {
     }
 
     /// Receives one part, and says from which pipe. EAGAIN: nothing there.
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, pipes: &mut Pipes, sink: &mut Sink<'_>) -> Result<PipeId> {
+        if self.current < self.active && self.rest.is_empty() {
+            let id = self.list.at(self.current);
+            if let Some(pipe) = pipes.get_mut(id)
+                && pipe.read(sink)?
+            {
+                self.part_taken(sink.more());
+                return Ok(id);
+            }
+        }
+        self.receive_slowly(pipes, sink)
+    }
+
+    /// The same, whatever there is to be considered.
+    #[inline(never)]
+    fn receive_slowly(&mut self, pipes: &mut Pipes, sink: &mut Sink<'_>) -> Result<PipeId> {
         if !self.rest.is_empty() {
             return self.receive_rest(sink);
         }
         loop {
             let id = self.current_pipe()?;
             let Some(pipe) = pipes.get_mut(id) else { return Err(Error::AGAIN) };
-            if pipe.read(sink)? {
+            if pipe.read_any(sink)? {
                 self.part_taken(sink.more());
                 return Ok(id);
             }
@@ -213,12 +228,12 @@ impl FairQueue {
         self.inside = false;
     }
 
-    #[inline]
+    #[inline(always)]
     fn current_pipe(&self) -> Result<PipeId> {
         if self.active == 0 { Err(Error::AGAIN) } else { Ok(self.list.at(self.current)) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn part_taken(&mut self, more: bool) {
         self.inside = more;
         if !more {

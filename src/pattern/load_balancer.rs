@@ -12,7 +12,7 @@
 use super::pipe_list::{BalancePlace, PipeList};
 use super::{DROPPED, discard};
 use crate::errno::{Error, Result};
-use crate::pipe::{Body, PipeId, Pipes};
+use crate::pipe::{Body, Pipe, PipeId, Pipes};
 
 #[derive(Default)]
 pub struct LoadBalancer {
@@ -62,8 +62,28 @@ impl LoadBalancer {
 
     /// Sends one part, and says to which pipe; no pipe when the part was swallowed. EAGAIN: there
     /// is no room anywhere. [`DROPPED`].
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<PipeId> {
+        if self.current < self.active && !self.lost && !self.dropping {
+            let id = self.list.at(self.current);
+            if let Some(pipe) = pipes.get_mut(id)
+                && pipe.has_room()
+            {
+                self.write(pipe, body, more)?;
+                return Ok(id);
+            }
+        }
+        self.send_slowly(pipes, body, more)
+    }
+
+    /// The same, whatever there is to be considered.
+    #[inline(never)]
+    fn send_slowly(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &mut Body<'_>,
+        more: bool,
+    ) -> Result<PipeId> {
         if self.dropping {
             self.dropping = more;
             discard(body);
@@ -77,20 +97,7 @@ impl LoadBalancer {
             let id = self.list.at(self.current);
             let Some(pipe) = pipes.get_mut(id) else { return Err(Error::AGAIN) };
             if pipe.check_write() {
-                if let Err(error) = pipe.write(body, more) {
-                    if !self.inside {
-                        pipe.rollback();
-                    }
-                    return Err(error);
-                }
-                self.inside = more;
-                if !more {
-                    pipe.flush();
-                    self.current += 1;
-                    if self.current >= self.active {
-                        self.current = 0;
-                    }
-                }
+                self.write(pipe, body, more)?;
                 return Ok(id);
             }
             if self.inside {
@@ -102,6 +109,26 @@ impl LoadBalancer {
             self.deactivate(pipes, self.current);
         }
         Err(Error::AGAIN)
+    }
+
+    /// Writes a part to the current pipe.
+    #[inline(always)]
+    fn write(&mut self, pipe: &mut Pipe, body: &mut Body<'_>, more: bool) -> Result<()> {
+        if let Err(error) = pipe.write(body, more) {
+            if !self.inside {
+                pipe.rollback();
+            }
+            return Err(error);
+        }
+        self.inside = more;
+        if !more {
+            pipe.flush();
+            self.current += 1;
+            if self.current >= self.active {
+                self.current = 0;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a send would succeed.

@@ -17,6 +17,10 @@ pub const REFERENCE_THRESHOLD: usize = 8192;
 /// than memory that one allocates and the other releases.
 pub const LOCAL_REFERENCE_THRESHOLD: usize = 256;
 
+/// A reader in the process that has found so many messages in a row lingers when there is none: the
+/// next are being written just now, and to be woken for them costs both sides more than they do.
+const STREAM_MESSAGES: u64 = 8;
+
 /// What a socket's end tells the other side of the pipe. Called with the socket's lock held:
 /// implementations must not block and must not take another socket's lock.
 pub trait Peer: Send + Sync {
@@ -41,7 +45,7 @@ pub trait Peer: Send + Sync {
 pub enum Body<'a> {
     /// The caller's bytes, to be copied.
     Bytes(&'a [u8]),
-    /// A message, which may be moved out; it is empty afterwards.
+    /// A message, which may be moved out: empty afterwards, or as it was.
     Message(&'a mut Msg),
 }
 
@@ -102,6 +106,7 @@ pub enum Sink<'a> {
 
 impl Sink<'_> {
     /// Stores a copy of `bytes`. ENOMEM.
+    #[inline(always)]
     pub fn put_bytes(
         &mut self,
         bytes: &[u8],
@@ -228,6 +233,8 @@ pub struct Pipe {
     credit_at: u64,
     next_credit: u64,
     credit_interval: u64,
+    /// How many messages had been read when the pipe was last found empty.
+    last_empty: u64,
     writing_message: bool,
     reading_message: bool,
     /// The peer is a socket of this process.
@@ -281,6 +288,7 @@ impl Pipe {
             credit_at: 0,
             next_credit: credit_interval(receive_limit),
             credit_interval: credit_interval(receive_limit),
+            last_empty: 0,
             writing_message: false,
             reading_message: false,
             local: false,
@@ -331,7 +339,12 @@ impl Pipe {
                         self.peer.credit();
                     }
                 }
-                let Incoming::Rope(reader) = &mut self.into else { return Readiness::Empty };
+                if self.local && reader.messages() - self.last_empty >= STREAM_MESSAGES {
+                    self.last_empty = reader.messages();
+                    if reader.linger() {
+                        return Readiness::Ready;
+                    }
+                }
                 if reader.sleep() {
                     Readiness::Empty
                 } else if reader.frame().is_some() {
@@ -362,8 +375,23 @@ impl Pipe {
     }
 
     /// Moves the next message part into `sink`. False: there is none. ENOMEM leaves it in place.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
+        if let Incoming::Rope(reader) = &mut self.into
+            && let Some(frame) = reader.plain_frame()
+        {
+            let more = frame.more();
+            sink.put_bytes(frame.body, more, frame.metadata)?;
+            reader.pass_frame();
+            self.part_read(more);
+            return Ok(true);
+        }
+        self.read_any(sink)
+    }
+
+    /// The same for a part of any kind.
+    #[inline(never)]
+    pub fn read_any(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
         let Incoming::Rope(reader) = &mut self.into else { return self.read_latest(sink) };
         let Some(frame) = reader.frame() else { return Ok(false) };
         let more = frame.more();
@@ -416,9 +444,20 @@ impl Pipe {
 
     // Writing.
 
+    /// Whether a message part certainly may be written. False says nothing: see
+    /// [`check_write`](Pipe::check_write).
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        match &self.out {
+            Outgoing::Rope(writer) => {
+                (self.writing_message || writer.has_known_room(self.limit)) && !writer.reader_gone()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a message may be written now: there is room below the high-water mark and somebody
     /// to take it. False: the socket type is told by `write_activated` once there is.
-    #[inline]
     pub fn check_write(&mut self) -> bool {
         match &mut self.out {
             Outgoing::Rope(writer) => {
@@ -436,26 +475,29 @@ impl Pipe {
     /// Appends a message part. The caller has called [`check_write`](Pipe::check_write) for the
     /// first part, calls [`flush`](Pipe::flush) after the last (`more` false). ENOMEM leaves the
     /// message as it was before this part.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
-        let flags = if more { MORE } else { 0 };
         self.writing_message = more;
+        match (&mut self.out, &*body) {
+            (Outgoing::Rope(writer), Body::Bytes(bytes)) if bytes.len() < REFERENCE_THRESHOLD => {
+                writer.append(if more { MORE } else { 0 }, bytes)
+            }
+            _ => self.write_other(body, more),
+        }
+    }
+
+    #[inline(never)]
+    fn write_other(&mut self, body: &mut Body<'_>, more: bool) -> Result<()> {
+        let flags = if more { MORE } else { 0 };
         match (&mut self.out, body) {
             (Outgoing::Rope(writer), Body::Bytes(bytes)) => {
-                if bytes.len() < REFERENCE_THRESHOLD {
-                    writer.append(flags, bytes)
-                } else {
-                    let body = Msg::from_slice(bytes)?;
-                    append_message(writer, flags, body, self.local)
-                }
+                append_message(writer, flags, Msg::from_slice(bytes)?, self.local)
             }
             (Outgoing::Rope(writer), Body::Message(message)) => {
                 let threshold =
                     if self.local { LOCAL_REFERENCE_THRESHOLD } else { REFERENCE_THRESHOLD };
                 if message.len() < threshold && !message.by_reference() {
-                    writer.append(flags, message.data())?;
-                    message.reset();
-                    Ok(())
+                    writer.append(flags, message.data())
                 } else {
                     let mut body = message.take();
                     body.set_metadata(None);
@@ -488,7 +530,7 @@ impl Pipe {
     }
 
     /// Hands whole messages to the peer.
-    #[inline]
+    #[inline(always)]
     pub fn flush(&mut self) {
         match &mut self.out {
             Outgoing::Rope(writer) => self.peer.written(writer),
@@ -568,7 +610,7 @@ impl Pipe {
         Ok(true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn part_read(&mut self, more: bool) {
         self.reading_message = more;
         if more {

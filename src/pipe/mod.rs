@@ -17,7 +17,8 @@ pub mod sync;
 mod table;
 
 pub use end::{
-    Body, Latest, LatestMessage, Peer, Pipe, REFERENCE_THRESHOLD, Readiness, Sink, UNLIMITED, pair,
+    Body, LOCAL_REFERENCE_THRESHOLD, Latest, LatestMessage, Peer, Pipe, REFERENCE_THRESHOLD,
+    Readiness, Sink, UNLIMITED, pair,
 };
 pub use rope::{COMMAND, Frame, MORE};
 pub use table::{PipeId, Pipes};

@@ -12,7 +12,7 @@ use crate::ctx::{self, Context};
 use crate::errno::{Error, Result};
 use crate::msg::Msg;
 use crate::pattern;
-use crate::pipe::{Body, Sink};
+use crate::pipe::{Body, LOCAL_REFERENCE_THRESHOLD, Sink};
 use std::ffi::{CStr, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -134,8 +134,15 @@ pub fn send_bytes(handle: Handle, bytes: &[u8], flags: i32) -> Result<usize> {
 /// zmq_msg_send(3): on success the message is empty. Returns the number of its bytes.
 #[inline]
 pub fn send_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
-    let length = message.len();
-    send(handle, &mut Body::Message(message), flags)?;
+    let length = match message.plain() {
+        // Copied anyway, and simpler on its way.
+        Some(bytes) if bytes.len() < LOCAL_REFERENCE_THRESHOLD => send_bytes(handle, bytes, flags)?,
+        _ => {
+            let length = message.len();
+            send(handle, &mut Body::Message(message), flags)?;
+            length
+        }
+    };
     message.reset();
     Ok(length)
 }

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`client`], [`server`] | the two sides of the handshake |
 //! | [`cipher`] | traffic |
+//! | [`token`] | whether Kerberos's token of a message is sealed |
 //! | [`system`] | the system's library (cargo feature `gssapi`) |
 //!
 //! RFC 38, RFC 2743, man page zmq_gssapi(7), and as libzmq has it on the wire.
@@ -35,6 +36,7 @@ mod server;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 pub use client::GssapiClient;
 pub use server::GssapiServer;
@@ -61,7 +63,8 @@ pub trait Context: Send {
     /// Seals a text. `None`: it cannot be sealed.
     fn wrap(&mut self, text: &[u8]) -> Option<Vec<u8>>;
 
-    /// What was sealed by the peer. `None`: it was not, or it is here for the second time.
+    /// What was sealed by the peer. `None`: it was not, or only signed, or it is here for the second
+    /// time.
     fn unwrap(&mut self, sealed: &[u8]) -> Option<Vec<u8>>;
 }
 

@@ -15,7 +15,7 @@ use libgssapi::error::Error;
 use libgssapi::name;
 use libgssapi::oid::{GSS_NT_HOSTBASED_SERVICE, GSS_NT_KRB5_PRINCIPAL, GSS_NT_USER_NAME, Oid};
 
-use super::{Context, Step};
+use super::{Context, Step, token};
 use crate::abi::{ZMQ_GSSAPI_NT_KRB5_PRINCIPAL, ZMQ_GSSAPI_NT_USER_NAME};
 
 /// Both prove who they are, and nothing is taken twice; as libzmq asks for. Integrity and
@@ -167,10 +167,15 @@ fn outcome(
     Some(Step { token: token.unwrap_or_default().to_vec(), complete })
 }
 
+/// To seal is asked for; what comes of it may be signed alone all the same (RFC 2743, 2.3.3).
 fn wrap(context: &mut impl SecurityContext, text: &[u8]) -> Option<Vec<u8>> {
-    context.wrap(true, text).ok().map(|sealed| sealed.to_vec())
+    let sealed = context.wrap(true, text).ok()?;
+    token::is_sealed(&sealed).then(|| sealed.to_vec())
 }
 
 fn unwrap(context: &mut impl SecurityContext, sealed: &[u8]) -> Option<Vec<u8>> {
+    if !token::is_sealed(sealed) {
+        return None;
+    }
     context.unwrap(sealed).ok().map(|text| text.to_vec())
 }

@@ -70,7 +70,7 @@ impl Block {
     ///
     /// # Safety
     /// `block` is a live heap message's, of this class.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn fits(block: NonNull<Block>, class: Class, size: usize) -> bool {
         let room = if class == pool::NOT_KEPT {
             // SAFETY: blocks come from malloc.
@@ -122,8 +122,18 @@ impl Block {
             }
             return;
         }
-        // SAFETY: nobody else has a reference; blocks come from malloc; the buffer is given back
-        // here only, once.
+        // SAFETY: nobody else has a reference.
+        unsafe { Block::free(block) }
+    }
+
+    /// Frees a block that is not kept, and gives an external buffer back.
+    ///
+    /// # Safety
+    /// `block` is alive and nobody uses it again.
+    #[cold]
+    unsafe fn free(block: NonNull<Block>) {
+        // SAFETY: the caller's promise; blocks come from malloc; the buffer is given back here
+        // only, once.
         unsafe {
             let (free, data, hint) = {
                 let block = block.as_ref();

@@ -156,9 +156,9 @@ impl Msg {
     }
 
     /// Makes this an empty message, whatever it was.
-    #[inline]
+    #[inline(always)]
     pub fn reset(&mut self) {
-        if self.is_valid() && self.owns_memory() {
+        if self.kind == HEAP || (self.is_valid() && self.owns_memory()) {
             self.release();
         }
         self.clear_header(0);
@@ -169,7 +169,7 @@ impl Msg {
     /// Makes this a message with a copy of `bytes`, in place: what a socket receives mostly goes
     /// into the same message again and again, whose memory then serves again. Fails with ENOMEM,
     /// leaving an empty message.
-    #[inline]
+    #[inline(always)]
     pub fn assign(
         &mut self,
         bytes: &[u8],
@@ -399,6 +399,16 @@ impl Msg {
         }
     }
 
+    /// The content, when it is all there is to send: no buffer of the application, no routing id, no
+    /// group.
+    #[inline]
+    pub fn plain(&self) -> Option<&[u8]> {
+        let plain = matches!(self.kind, INLINE | HEAP)
+            && self.routing_id == 0
+            && self.group.is_empty();
+        plain.then(|| self.data())
+    }
+
     /// Where the content is, for `zmq_msg_data`; null when the message is not valid. Valid until
     /// the message is changed or moved. Whether it may be written to is for its owners to know:
     /// content may be shared, or constant.
@@ -548,7 +558,24 @@ impl Msg {
     }
 
     /// Releases what a valid message owns and closes it.
+    #[inline(always)]
     fn release(&mut self) {
+        if self.kind != HEAP || self.has_extras() {
+            return self.release_all();
+        }
+        self.kind = 0;
+        // SAFETY: a heap message's block, whose only reference is given up here.
+        unsafe { Block::release(self.body.outside.block, self.len_or_class, false) };
+    }
+
+    /// Whether a valid message has more to be released than its block, or shares that.
+    #[inline]
+    fn has_extras(&self) -> bool {
+        self.flags & SHARED != 0 || self.metadata().is_some() || self.group.is_long()
+    }
+
+    #[cold]
+    fn release_all(&mut self) {
         self.set_metadata(None);
         self.group.release();
         let block = self.block();

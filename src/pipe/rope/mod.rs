@@ -282,13 +282,13 @@ impl Writer {
     /// Appends a frame, copying its body. Nothing is visible to the reader before [`commit`].
     ///
     /// [`commit`]: Writer::commit
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, flags: u8, body: &[u8]) -> Result<()> {
         self.append_with(flags, body.len(), |room| room.copy_from_slice(body))
     }
 
     /// Appends a frame whose body of `length` bytes is stored by `fill`.
-    #[inline]
+    #[inline(always)]
     pub fn append_with(
         &mut self,
         flags: u8,
@@ -441,9 +441,15 @@ impl Writer {
 
     /// Whether one more message may be appended. What the reader has taken counts in whole
     /// [`credit_interval`]s: a full rope has room again once half of it was taken.
-    #[inline]
+    #[inline(always)]
     pub fn has_room(&mut self, limit: u64) -> bool {
-        self.end.messages.wrapping_sub(self.consumed) < limit || self.uncredited(limit) < limit
+        self.has_known_room(limit) || self.uncredited(limit) < limit
+    }
+
+    /// The same by the credit already seen.
+    #[inline(always)]
+    pub fn has_known_room(&self, limit: u64) -> bool {
+        self.end.messages.wrapping_sub(self.consumed) < limit
     }
 
     /// Messages that count against the limit.
@@ -482,6 +488,7 @@ impl Writer {
     }
 
     /// The reader was dropped: whatever is written goes nowhere.
+    #[inline(always)]
     pub fn reader_gone(&self) -> bool {
         self.shared.flags.gone.load(Ordering::Acquire)
     }
@@ -596,7 +603,7 @@ impl Writer {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve(&mut self, total: usize) -> Result<()> {
         debug_assert_eq!(self.raw_end, self.end.offset);
         if self.capacity - self.end.offset < total { self.new_chunk(total) } else { Ok(()) }
@@ -631,13 +638,13 @@ impl Writer {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn frame_done(&mut self, length: usize, flags: u8) {
         self.advance(length, flags);
         self.raw_end = self.end.offset;
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin_frame(&mut self, flags: u8) {
         if flags & MORE != 0 && self.begun.is_none() {
             self.begun = Some(self.end);
@@ -645,7 +652,7 @@ impl Writer {
     }
 
     /// A command to be passed over is no message, wherever it stands.
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, length: usize, flags: u8) {
         self.end.offset += length;
         self.end.position += length as u64;
@@ -691,7 +698,7 @@ fn clear(flag: &AtomicBool) -> bool {
 }
 
 /// Writes a frame header, returns its length. LONG is set as the length needs it.
-#[inline]
+#[inline(always)]
 fn put_header(room: &mut [u8], flags: u8, length: u64) -> usize {
     if length > 255 {
         room[0] = flags | LONG;

@@ -10,6 +10,10 @@ use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 
+/// Looks of a reader that lingers, and pauses before each: a microsecond.
+const LINGER_LOOKS: usize = if cfg!(feature = "loom") { 0 } else { 2 };
+const LINGER_PAUSES: usize = 64;
+
 /// The frame at the head of a rope.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -100,6 +104,30 @@ impl Reader {
         self.externals.extend(shared.drain(..));
     }
 
+    /// The frame at the head if it is known to be there and its body lies in the rope. `None` says
+    /// nothing: see [`frame`](Reader::frame).
+    #[inline(always)]
+    pub fn plain_frame(&mut self) -> Option<Frame<'_>> {
+        let (chunk, offset) = (self.head.chunk, self.head.offset);
+        if self.head.position == self.limit
+            || !self.externals.is_empty()
+            || chunk.sealed() == offset
+        {
+            return None;
+        }
+        // SAFETY: the head lies before the limit, so a whole header was committed here.
+        let (flags, header, length) = unsafe { frame_at(chunk, offset) };
+        if flags & (OWNED | SKIP) != 0 {
+            return None;
+        }
+        self.frame_flags = flags;
+        self.frame_body = FrameBody::Inside;
+        self.frame_length = header + length;
+        // SAFETY: frames are committed whole, and lie in one chunk.
+        let body = unsafe { chunk.bytes(offset + header, length) };
+        Some(Frame { flags, body, external: false, metadata: self.metadata.as_ref() })
+    }
+
     /// The frame at the head; `None` when everything committed was taken.
     #[inline]
     pub fn frame(&mut self) -> Option<Frame<'_>> {
@@ -161,7 +189,7 @@ impl Reader {
     }
 
     /// Takes the frame that [`frame`](Reader::frame) returned last.
-    #[inline]
+    #[inline(always)]
     pub fn skip(&mut self) {
         if self.frame_body == FrameBody::Inside {
             self.pass_frame();
@@ -233,6 +261,21 @@ impl Reader {
         self.closed() && self.frame().is_none()
     }
 
+    /// Waits up to two microseconds for messages, without touching what the writer stores to meanwhile.
+    /// True: there is one.
+    #[cold]
+    pub fn linger(&mut self) -> bool {
+        for _ in 0..LINGER_LOOKS {
+            for _ in 0..LINGER_PAUSES {
+                std::hint::spin_loop();
+            }
+            if self.frame().is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Goes to sleep. False: there is a frame after all, or the rope was closed.
     pub fn sleep(&mut self) -> bool {
         self.shared.flags.asleep.store(true, Ordering::Relaxed);
@@ -260,8 +303,9 @@ impl Reader {
         }
     }
 
-    #[inline]
-    fn pass_frame(&mut self) {
+    /// Takes the frame that [`plain_frame`](Reader::plain_frame) returned last.
+    #[inline(always)]
+    pub fn pass_frame(&mut self) {
         debug_assert!(self.frame_length != 0, "no frame was looked at");
         self.head.offset += self.frame_length;
         self.head.position += self.frame_length as u64;
