@@ -274,10 +274,10 @@ pub(super) struct Reactor {
     fresh_promises: bool,
     /// Bytes appended to them between the last two looks.
     promised_volume: u64,
-    /// Looks at promises so far.
-    looks: u64,
     /// How many looks in a row have found a stream whose sender writes all of it.
     full_looks: u32,
+    /// Looks at promises so far.
+    looks: u64,
     ticking: usize,
     next_tick: Instant,
     pub(super) now: Instant,
@@ -299,8 +299,8 @@ impl Reactor {
             promises: Vec::new(),
             fresh_promises: false,
             promised_volume: 0,
-            looks: 0,
             full_looks: 0,
+            looks: 0,
             ticking: 0,
             next_tick: Instant::now(),
             now: Instant::now(),
