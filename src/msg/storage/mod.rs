@@ -403,9 +403,8 @@ impl Msg {
     /// group.
     #[inline]
     pub fn plain(&self) -> Option<&[u8]> {
-        let plain = matches!(self.kind, INLINE | HEAP)
-            && self.routing_id == 0
-            && self.group.is_empty();
+        let plain =
+            matches!(self.kind, INLINE | HEAP) && self.routing_id == 0 && self.group.is_empty();
         plain.then(|| self.data())
     }
 
