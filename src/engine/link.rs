@@ -28,7 +28,7 @@ const CALLER_WRITES: usize = 2;
 /// Writes the I/O thread makes before it looks at others.
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
-pub const BORROW_AT: u64 = 64 * 1024;
+const BORROW_AT: u64 = 64 * 1024;
 /// The same where bodies go by reference: there a write costs less beside what it writes.
 const BORROW_BODIES_AT: u64 = 256 * 1024;
 /// Bytes of commands that wait to be written; beyond that they are dropped.
@@ -124,6 +124,8 @@ pub struct Link {
     committed: Committed,
     /// Rope bytes and bodies written so far, to be compared with what was appended.
     sent: AtomicU64,
+    /// See [`batch`](Link::batch).
+    batch: AtomicU64,
     rx: Mutex<Rx>,
     /// Commands to be sent between two frames.
     commands: Mutex<Vec<u8>>,
@@ -162,6 +164,7 @@ impl Link {
             tx: Mutex::new(Tx::new(Sender::new(outbound), outbound_latest)),
             committed,
             sent: AtomicU64::new(0),
+            batch: AtomicU64::new(BORROW_AT),
             rx: Mutex::new(rx),
             commands: Mutex::new(Vec::new()),
             commands_waiting: AtomicBool::new(false),
@@ -221,6 +224,11 @@ impl Link {
         self.committed.volume()
     }
 
+    /// What a caller collects before it writes, in bytes, as far as is known.
+    pub fn batch(&self) -> u64 {
+        self.batch.load(Ordering::Relaxed)
+    }
+
     /// Bytes written so far, to see whether somebody is writing.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
@@ -239,7 +247,12 @@ impl Link {
     #[inline]
     fn is_batch(&self, writer: &Writer) -> bool {
         let waiting = writer.volume() - self.sent.load(Ordering::Relaxed);
-        waiting >= BORROW_AT && (waiting >= BORROW_BODIES_AT || !writer.ends_with_external())
+        if waiting < BORROW_AT {
+            return false;
+        }
+        let batch = if writer.ends_with_external() { BORROW_BODIES_AT } else { BORROW_AT };
+        self.batch.store(batch, Ordering::Relaxed);
+        waiting >= batch
     }
 
     fn write_direct(&self, writer: &mut Writer) {

@@ -8,7 +8,7 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{ASYNC_ONLY, BORROW_AT, Home, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, Home, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
 use crate::transport::workers::Workers;
 use crate::transport::{self, Resolver};
@@ -522,7 +522,7 @@ impl Reactor {
         self.promised_volume += appended;
         // Two more rests like this one, and the sender has a batch to write.
         let waiting = promise.appended.saturating_sub(promise.sent);
-        let full = waiting + 2 * appended >= BORROW_AT;
+        let full = waiting + 2 * appended >= link.batch();
         if !full {
             self.full_looks = 0;
         }
