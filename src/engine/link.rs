@@ -29,7 +29,7 @@ const CALLER_WRITES: usize = 2;
 const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
-/// The same where bodies go by reference: there a write costs less beside what it writes.
+/// The same of large bodies: there a write costs less beside what it writes.
 const BORROW_BODIES_AT: u64 = 256 * 1024;
 /// Bytes of commands that wait to be written; beyond that they are dropped.
 const COMMANDS_MAX: usize = 64 * 1024;
@@ -250,7 +250,7 @@ impl Link {
         if waiting < BORROW_AT {
             return false;
         }
-        let batch = if writer.ends_with_external() { BORROW_BODIES_AT } else { BORROW_AT };
+        let batch = if writer.ends_with_large() { BORROW_BODIES_AT } else { BORROW_AT };
         self.batch.store(batch, Ordering::Relaxed);
         waiting >= batch
     }
@@ -483,7 +483,7 @@ impl Link {
         true
     }
 
-    // Reading, by whoever has the claim.
+    // Reading, by whoever holds the lock of the set.
 
     /// Reads up to a fair share; true when the socket's pipe was asleep and must be activated.
     pub fn read(&self, at_end: bool) -> (bool, ReadEnd) {

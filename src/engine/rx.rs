@@ -76,7 +76,7 @@ struct Front {
     length: usize,
 }
 
-/// The input of a connection. Touched only by whoever has the claim.
+/// The input of a connection. Touched only by whoever holds the lock of the set it is in.
 pub struct Rx {
     pub(super) writer: Writer,
     stream: Option<Arc<Stream>>,

@@ -485,7 +485,8 @@ impl Reactor {
     /// back, so that every message is written at once again.
     fn keep_promises(&mut self) {
         self.fresh_promises = false;
-        self.full_looks = if self.promises.is_empty() { 0 } else { self.full_looks + 1 };
+        self.full_looks =
+            if self.promises.is_empty() { 0 } else { self.full_looks.saturating_add(1) };
         let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
         promises.retain_mut(|promise| {
@@ -522,7 +523,8 @@ impl Reactor {
         self.promised_volume += appended;
         // Two more rests like this one, and the sender has a batch to write.
         let waiting = promise.appended.saturating_sub(promise.sent);
-        let full = waiting + 2 * appended >= link.batch();
+        let batch = link.batch();
+        let full = stream && waiting < batch && waiting + 2 * appended >= batch;
         if !full {
             self.full_looks = 0;
         }

@@ -91,7 +91,10 @@ impl FairQueue {
                 self.part_taken(sink.more());
                 return Ok(id);
             }
-            self.sleep_if_empty(pipes, id);
+            // Nobody else waits for his turn.
+            if self.active > 1 || !pipe.linger() {
+                self.sleep_if_empty(pipes, id);
+            }
         }
     }
 

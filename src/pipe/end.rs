@@ -17,8 +17,9 @@ pub const REFERENCE_THRESHOLD: usize = 8192;
 /// than memory that one allocates and the other releases.
 pub const LOCAL_REFERENCE_THRESHOLD: usize = 256;
 
-/// A reader in the process that has found so many messages in a row lingers when there is none: the
-/// next are being written just now, and to be woken for them costs both sides more than they do.
+/// A reader that has found so many messages of a peer in the process in a row lingers when there is
+/// none: the next are being written just now, and to be woken for them costs both sides more than
+/// they do.
 const STREAM_MESSAGES: u64 = 8;
 
 /// What a socket's end tells the other side of the pipe. Called with the socket's lock held:
@@ -339,12 +340,7 @@ impl Pipe {
                         self.peer.credit();
                     }
                 }
-                if self.local && reader.messages() - self.last_empty >= STREAM_MESSAGES {
-                    self.last_empty = reader.messages();
-                    if reader.linger() {
-                        return Readiness::Ready;
-                    }
-                }
+                self.last_empty = reader.messages();
                 if reader.sleep() {
                     Readiness::Empty
                 } else if reader.frame().is_some() {
@@ -439,6 +435,17 @@ impl Pipe {
         match &self.into {
             Incoming::Rope(reader) => reader.metadata(),
             Incoming::Latest(_) => None,
+        }
+    }
+
+    /// For a pipe without a frame, before it is found empty: waits a moment if its peer, in this
+    /// process, is sending a stream. True: there is a frame.
+    pub fn linger(&mut self) -> bool {
+        match &mut self.into {
+            Incoming::Rope(reader) if self.local => {
+                reader.messages() - self.last_empty >= STREAM_MESSAGES && reader.linger()
+            }
+            _ => false,
         }
     }
 

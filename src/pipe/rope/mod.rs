@@ -63,6 +63,9 @@ const OWNED_FRAME: usize = 2 + size_of::<Msg>();
 /// The longest frame header in bytes.
 pub const HEADER_MAX: usize = 9;
 
+/// From so many bytes on a body is large: beside it, the cost of a piece of a gather write is none.
+const LARGE: usize = 8192;
+
 /// A limit that is never reached (high-water mark 0).
 pub const UNLIMITED: u64 = u64::MAX;
 
@@ -167,7 +170,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         raw_end: 0,
         begun: None,
         staged: Vec::new(),
-        external_end: 0,
+        large_end: 0,
         consumed: 0,
         chunk_size: CHUNK_MIN,
     };
@@ -274,8 +277,8 @@ pub struct Writer {
     begun: Option<Mark>,
     /// Externals that belong to frames not committed yet.
     staged: Vec<(u64, External)>,
-    /// The end of the last frame whose body stayed where it was.
-    external_end: u64,
+    /// The end of the last frame with a large body, which stayed where it was.
+    large_end: u64,
     /// The last known count of messages taken that there is credit for.
     consumed: u64,
     chunk_size: usize,
@@ -317,8 +320,11 @@ impl Writer {
         let room = unsafe { self.end.chunk.spare(self.end.offset, HEADER_MAX) };
         let header = put_header(room, flags, body.len() as u64);
         self.end.bodies += body.len() as u64;
-        self.external_end = self.end.position + header as u64;
-        self.staged.push((self.external_end, External::Body(body)));
+        let end = self.end.position + header as u64;
+        if body.len() >= LARGE {
+            self.large_end = end;
+        }
+        self.staged.push((end, External::Body(body)));
         self.frame_done(header, flags);
         Ok(())
     }
@@ -436,9 +442,9 @@ impl Writer {
         self.begun.as_ref().map_or(self.end.volume(), Mark::volume)
     }
 
-    /// Whether the body of the last frame stayed where it was.
-    pub fn ends_with_external(&self) -> bool {
-        self.external_end == self.end.position && self.external_end != 0
+    /// Whether the last frame has a large body, which stayed where it was.
+    pub fn ends_with_large(&self) -> bool {
+        self.large_end == self.end.position && self.large_end != 0
     }
 
     /// Messages appended since the start.

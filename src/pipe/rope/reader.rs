@@ -9,10 +9,11 @@ use super::{
 use crate::msg::{Metadata, Msg};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
+use std::time::{Duration, Instant};
 
-/// Looks of a reader that lingers, and pauses before each: a microsecond.
+/// Looks of a reader that lingers, and the pause before each.
 const LINGER_LOOKS: usize = if cfg!(feature = "loom") { 0 } else { 2 };
-const LINGER_PAUSES: usize = 64;
+const LINGER_PAUSE: Duration = Duration::from_micros(1);
 
 /// The frame at the head of a rope.
 #[derive(Clone, Copy, Debug)]
@@ -261,12 +262,13 @@ impl Reader {
         self.closed() && self.frame().is_none()
     }
 
-    /// Waits up to two microseconds for messages, without touching what the writer stores to meanwhile.
-    /// True: there is one.
+    /// Waits up to two microseconds for messages, without touching what the writer stores to
+    /// meanwhile. True: there is one.
     #[cold]
     pub fn linger(&mut self) -> bool {
         for _ in 0..LINGER_LOOKS {
-            for _ in 0..LINGER_PAUSES {
+            let begin = Instant::now();
+            while begin.elapsed() < LINGER_PAUSE {
                 std::hint::spin_loop();
             }
             if self.frame().is_some() {
