@@ -195,6 +195,7 @@ void need_transport(const char *transport);
 const char *link_sockets(void *binder, void *connecter, const char *transport);
 const char *bind_secured(void *socket, const char *transport);
 void connect_secured(void *socket, const char *endpoint);
+size_t read_pem(const char *file_name, char *text, size_t room);
 void identify(void *socket, const char *name);
 void trust(void *socket, const char *name);
 void set_pem(void *socket, int option, const char *file);

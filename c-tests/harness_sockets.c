@@ -150,15 +150,21 @@ void need_transport(const char *transport) {
         skip("no TLS in this library");
 }
 
-void set_pem(void *socket, int option, const char *file_name) {
-    char path[1024], text[8192];
+size_t read_pem(const char *file_name, char *text, size_t room) {
+    char path[1024];
     snprintf(path, sizeof path, "%s/%s", CERTIFICATES, file_name);
     FILE *file = fopen(path, "rb");
     if (!file)
         skip("no certificates: openssl is missing");
-    size_t size = fread(text, 1, sizeof text, file);
+    size_t size = fread(text, 1, room, file);
     fclose(file);
-    set_bytes(socket, option, text, size, path);
+    return size;
+}
+
+void set_pem(void *socket, int option, const char *file_name) {
+    char text[8192];
+    size_t size = read_pem(file_name, text, sizeof text);
+    set_bytes(socket, option, text, size, file_name);
 }
 
 void identify(void *socket, const char *name) {

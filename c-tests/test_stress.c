@@ -50,6 +50,19 @@ static void check_refusal(struct worker *worker, int result, const char *call) {
 
 #define TRY(call) check_refusal(worker, (call), #call)
 
+// Anybody is a server, and trusts any.
+static void secure(struct worker *worker, void *s) {
+    static const struct {
+        int option;
+        const char *file;
+    } rows[] = {{WSS_CERT_PEM, "server.pem"}, {WSS_KEY_PEM, "server.key"}, {WSS_TRUST_PEM, "ca.pem"}};
+    for (int i = 0; i < 3; i++) {
+        char text[8192];
+        size_t size = read_pem(rows[i].file, text, sizeof text);
+        TRY(zmq_setsockopt(s, rows[i].option, text, size));
+    }
+}
+
 static void open_one(struct worker *worker, uint32_t slot) {
     static const int types[] = {ZMQ_PAIR, ZMQ_PUB,  ZMQ_SUB,  ZMQ_REQ,  ZMQ_REP,   ZMQ_DEALER,
                                 ZMQ_ROUTER, ZMQ_PULL, ZMQ_PUSH, ZMQ_XPUB, ZMQ_XSUB};
@@ -68,10 +81,8 @@ static void open_one(struct worker *worker, uint32_t slot) {
     TRY(zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &short_time, sizeof short_time));
     if (type == ZMQ_SUB)
         TRY(zmq_setsockopt(s, ZMQ_SUBSCRIBE, "", 0));
-    if (strcmp(arena->transport, "tls") == 0 || strcmp(arena->transport, "wss") == 0) {
-        identify(s, "server");
-        trust(s, "ca");
-    }
+    if (strcmp(arena->transport, "tls") == 0 || strcmp(arena->transport, "wss") == 0)
+        secure(worker, s);
     // Whoever was there is closed, perhaps in the middle of somebody else's call.
     void *before = __atomic_exchange_n(&arena->sockets[slot], s, __ATOMIC_SEQ_CST);
     if (before)
