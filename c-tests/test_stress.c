@@ -55,7 +55,8 @@ static void secure(struct worker *worker, void *s) {
     static const struct {
         int option;
         const char *file;
-    } rows[] = {{WSS_CERT_PEM, "server.pem"}, {WSS_KEY_PEM, "server.key"}, {WSS_TRUST_PEM, "ca.pem"}};
+    } rows[] = {
+        {WSS_CERT_PEM, "server.pem"}, {WSS_KEY_PEM, "server.key"}, {WSS_TRUST_PEM, "ca.pem"}};
     for (int i = 0; i < 3; i++) {
         char text[8192];
         size_t size = read_pem(rows[i].file, text, sizeof text);
