@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Bodies of at least this many bytes are passed on by reference instead of being copied.
-pub const REFERENCE_THRESHOLD: usize = 8192;
+pub const REFERENCE_THRESHOLD: usize = rope::LARGE;
 
 /// The same for messages that stay in the process. Below that a copy is cheaper for both threads
 /// than memory that one allocates and the other releases.

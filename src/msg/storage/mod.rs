@@ -158,7 +158,7 @@ impl Msg {
     /// Makes this an empty message, whatever it was.
     #[inline(always)]
     pub fn reset(&mut self) {
-        if self.kind == HEAP || (self.is_valid() && self.owns_memory()) {
+        if self.is_valid() && self.owns_memory() {
             self.release();
         }
         self.clear_header(0);

@@ -64,7 +64,7 @@ const OWNED_FRAME: usize = 2 + size_of::<Msg>();
 pub const HEADER_MAX: usize = 9;
 
 /// From so many bytes on a body is large: beside it, the cost of a piece of a gather write is none.
-const LARGE: usize = 8192;
+pub const LARGE: usize = 8192;
 
 /// A limit that is never reached (high-water mark 0).
 pub const UNLIMITED: u64 = u64::MAX;
