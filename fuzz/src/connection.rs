@@ -6,16 +6,21 @@
 #![forbid(unsafe_code)]
 
 use crate::input::Pieces;
+use crate::memory;
+use crate::zmtp::Expected;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use zmq::engine::{
-    Decoder, Encoder, Failure, Home, Link, Owner, Progress, ReadEnd, Request, Rx, RxRules, Traffic,
+    Decoder, Deframing, Encoder, Failure, Home, Link, Owner, Progress, ReadEnd, Request, Rx,
+    RxRules, Traffic, halves,
 };
+use zmq::errno::Error;
 use zmq::pipe::rope::{Reader, Writer, rope};
 use zmq::pipe::{Peer, PipeId};
 use zmq::transport::{Kind, Stream};
+use zmq::zmtp::{Cipher, Halves};
 
 /// A frame as a socket gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,4 +220,21 @@ impl Connection {
         assert!(self.reader.ended());
         self.received
     }
+}
+
+/// Receives sealed frames, and looks whether that comes to what was expected of them.
+pub fn check_sealed(rules: RxRules, cipher: Cipher, sent: &[u8], expected: &Expected, seed: u16) {
+    let Halves { open, seal } = halves(cipher);
+    let decoder = Decoder::new(Deframing::Zmtp).opened(open);
+    let encoder = Encoder::plain().sealed(seal);
+    let received = memory::bounded(sent.len(), || {
+        let mut connection = Connection::new(rules, encoder, decoder, b"");
+        connection.feed(sent, Pieces::Random(seed));
+        connection.finish();
+        connection.end()
+    });
+    let Received { frames, failure, .. } = received;
+    assert_eq!(frames, expected.frames);
+    let failure = failure.expect("the end at least");
+    assert_eq!(failure.error != Error::PIPE, expected.failed, "{failure:?}");
 }
