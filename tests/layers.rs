@@ -15,6 +15,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/mechanism/curve/sodium.rs", "libsodium"),
     ("src/msg/storage/", "the 64 bytes of a message and what they point to"),
     ("src/msg/tests.rs", "messages in memory as C has it"),
+    ("src/pipe/asymmetric.rs", "membarrier(2)"),
     ("src/pipe/chunk.rs", "the memory of a rope"),
     ("src/pipe/rope/", "a chunk written and read at the same time"),
     ("src/socket/lock.rs", "a lock of our own, and records of threads"),

@@ -114,6 +114,14 @@ pub struct Traffic {
     pub hello: Option<Vec<u8>>,
 }
 
+/// Who writes.
+enum Caller<'a> {
+    /// Whoever appends messages, under the socket's lock; with the end it appends to.
+    Sender(Option<&'a mut Writer>),
+    /// Somebody with a command, while others may append messages.
+    Beside,
+}
+
 pub struct Link {
     ownership: TxOwnership,
     /// Writing makes no sense now: no connection, or a full kernel buffer.
@@ -264,26 +272,29 @@ impl Link {
         if !self.ownership.try_app() {
             return;
         }
-        self.write_owned(Some(writer));
+        self.write_owned(Caller::Sender(Some(writer)));
         if !datagrams {
             pace::written();
         }
     }
 
     /// Writes as the owner (`App` or `Borrowed`), and lets go.
-    fn write_owned(&self, mut writer: Option<&mut Writer>) {
+    fn write_owned(&self, mut caller: Caller<'_>) {
         loop {
             let borrowed = self.ownership.state() == TxState::Borrowed;
             let progress = {
                 let mut tx = self.tx.lock();
                 let progress = self.round(&mut tx, CALLER_WRITES, Side::Caller);
-                if let (Progress::Drained, Some(writer)) = (progress, writer.as_deref_mut()) {
+                if let (Progress::Drained, Caller::Sender(Some(writer))) = (progress, &mut caller) {
                     tx.sender().rewind(writer);
                 }
                 progress
             };
             match progress {
-                Progress::Drained => self.ownership.app_done(),
+                Progress::Drained => match caller {
+                    Caller::Sender(_) => self.ownership.app_done(),
+                    Caller::Beside => self.ownership.app_done_beside(),
+                },
                 Progress::More => {
                     self.ownership.app_to_io();
                     if !borrowed {
@@ -341,7 +352,7 @@ impl Link {
     /// asked for gets no more of it.
     pub fn send_command(&self, frame: &[u8]) {
         if self.queue_command(frame) {
-            self.write_unpaced();
+            self.write_unpaced(Caller::Beside);
         }
     }
 
@@ -359,14 +370,14 @@ impl Link {
     }
 
     /// Writes what no message of the pipe is: it is never part of a stream.
-    fn write_unpaced(&self) {
-        if self.ownership.after_append() != TxState::Idle {
+    fn write_unpaced(&self, caller: Caller<'_>) {
+        if self.ownership.after_command() != TxState::Idle {
             return;
         }
         if ASYNC_ONLY {
             self.promise();
         } else if self.ownership.try_app() {
-            self.write_owned(None);
+            self.write_owned(caller);
         }
     }
 
@@ -554,7 +565,7 @@ impl Peer for Link {
                     && !self.blocked.load(Ordering::Relaxed)
                     && self.ownership.try_borrow() =>
             {
-                self.write_owned(Some(writer));
+                self.write_owned(Caller::Sender(Some(writer)));
             }
             _ => {}
         }
@@ -562,7 +573,7 @@ impl Peer for Link {
 
     fn replaced(&self) {
         self.latest_waiting.store(true, Ordering::SeqCst);
-        self.write_unpaced();
+        self.write_unpaced(Caller::Sender(None));
     }
 
     fn full(&self) {
@@ -571,7 +582,7 @@ impl Peer for Link {
             && !self.blocked.load(Ordering::Relaxed)
             && self.ownership.try_borrow()
         {
-            self.write_owned(None);
+            self.write_owned(Caller::Sender(None));
         }
     }
 

@@ -8,9 +8,13 @@
 //! - In `Io` the I/O thread has *promised* to look at the pipe again, so a caller that finds it may
 //!   leave its message in the pipe and go. `Borrowed` keeps that promise alive.
 //! - Whoever leaves the output `Idle` looks at the pipe once more afterwards, and whoever appends
-//!   to the pipe looks at the state afterwards. Both are separated by a sequentially consistent
-//!   fence, so one of the two sees the other and no message is stranded.
+//!   to the pipe looks at the state afterwards. Both are separated by a fence, so one of the two
+//!   sees the other and no message is stranded.
+//! - Messages are appended by one caller at a time, under the socket's lock, with a light fence.
+//!   While this caller itself leaves the output `Idle` there can be no new ones; whoever else does
+//!   makes a heavy fence. Commands are queued by anybody, with a full fence.
 
+use crate::pipe::asymmetric::{can_be_light, heavy_fence, light_fence};
 use crate::pipe::sync::{AtomicU8, Ordering, fence};
 
 /// The state of a connection's output.
@@ -34,12 +38,20 @@ pub struct TxOwnership(AtomicU8);
 impl TxOwnership {
     /// Starts in the I/O thread's hands: there is no connection yet.
     pub fn new() -> TxOwnership {
+        can_be_light();
         TxOwnership(AtomicU8::new(TxState::Io as u8))
     }
 
-    /// The state after everything appended before this call became visible.
+    /// The state after the messages appended before this call became visible.
     #[inline]
     pub fn after_append(&self) -> TxState {
+        light_fence();
+        self.state()
+    }
+
+    /// The state after the commands queued before this call became visible.
+    #[inline]
+    pub fn after_command(&self) -> TxState {
         fence(Ordering::SeqCst);
         self.state()
     }
@@ -61,11 +73,18 @@ impl TxOwnership {
         self.change(TxState::Idle, TxState::Io)
     }
 
-    /// A caller that has written everything lets go. It must look at the pipe again.
+    /// A sender that has written everything lets go. It must look for commands again.
     #[inline]
     pub fn app_done(&self) {
         let next = if self.state() == TxState::Borrowed { TxState::Io } else { TxState::Idle };
         self.leave(next);
+    }
+
+    /// A caller beside the sender that has written everything lets go. It must look at the pipe and
+    /// for commands again.
+    pub fn app_done_beside(&self) {
+        self.leave(TxState::Idle);
+        heavy_fence();
     }
 
     /// A caller leaves the rest to the I/O thread, which it must tell unless it had borrowed.
@@ -87,6 +106,7 @@ impl TxOwnership {
     /// The I/O thread takes its promise back. It must look at the pipe again.
     pub fn io_done(&self) {
         self.leave(TxState::Idle);
+        heavy_fence();
     }
 
     pub fn state(&self) -> TxState {
@@ -196,7 +216,7 @@ mod model {
             sent == appended
         }
 
-        fn write_owned(&self, cap: u64) {
+        fn write_owned(&self, cap: u64, beside: bool) {
             loop {
                 let borrowed = self.ownership.state() == TxState::Borrowed;
                 if !self.round(cap) {
@@ -206,7 +226,11 @@ mod model {
                     }
                     return;
                 }
-                self.ownership.app_done();
+                if beside {
+                    self.ownership.app_done_beside();
+                } else {
+                    self.ownership.app_done();
+                }
                 if borrowed || !self.has_waiting() || !self.ownership.try_app() {
                     return;
                 }
@@ -219,7 +243,7 @@ mod model {
             match (self.ownership.after_append(), how) {
                 (TxState::Idle, Send::Direct(cap)) => {
                     if self.ownership.try_app() {
-                        self.write_owned(cap);
+                        self.write_owned(cap, false);
                     }
                 }
                 (TxState::Idle, Send::Promise) => {
@@ -229,7 +253,7 @@ mod model {
                 }
                 (TxState::Io, Send::Direct(cap)) => {
                     if self.ownership.try_borrow() {
-                        self.write_owned(cap);
+                        self.write_owned(cap, false);
                     }
                 }
                 _ => {}
@@ -239,8 +263,8 @@ mod model {
         fn send_command(&self) {
             *self.commands.lock().unwrap() += 1;
             self.commands_waiting.store(true, Ordering::Release);
-            if self.ownership.after_append() == TxState::Idle && self.ownership.try_app() {
-                self.write_owned(9);
+            if self.ownership.after_command() == TxState::Idle && self.ownership.try_app() {
+                self.write_owned(9, true);
             }
         }
 

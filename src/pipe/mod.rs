@@ -10,6 +10,7 @@
 //! it has written with what the reader has taken; a writer that found no room asks to be told, and
 //! the reader tells it once half the mark was read or nothing is left.
 
+pub mod asymmetric;
 mod chunk;
 mod end;
 pub mod rope;

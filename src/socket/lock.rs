@@ -19,6 +19,7 @@
 //! - A former favourite that may still be in the lock is `departing`: nobody gets the lock before
 //!   it has left.
 
+use crate::pipe::asymmetric::{can_be_light, heavy_fence, light_fence};
 use crate::pipe::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::ptr;
 
@@ -159,7 +160,7 @@ impl BiasedLock {
             return;
         }
         self.streak.store(0, Ordering::Relaxed);
-        if has_heavy_fence() {
+        if can_be_light() {
             self.favourite.store(me, Ordering::Relaxed);
         }
     }
@@ -182,7 +183,7 @@ fn record(address: *mut ThreadRecord) -> Option<&'static ThreadRecord> {
 #[cfg(not(feature = "loom"))]
 pub use here::SocketLock;
 #[cfg(not(feature = "loom"))]
-use here::{Mutex, has_heavy_fence, heavy_fence, light_fence, wait_a_moment};
+use here::{Mutex, wait_a_moment};
 
 /// What the lock stands on in a process.
 #[cfg(not(feature = "loom"))]
@@ -193,7 +194,6 @@ mod here {
     use parking_lot::lock_api::{GuardNoSend, RawMutex};
     use std::cell::Cell;
     use std::ptr;
-    use std::sync::atomic::{Ordering, compiler_fence};
     use std::time::Duration;
 
     /// [`BiasedLock`] as the raw part of a mutex.
@@ -283,24 +283,6 @@ mod here {
         Some(record)
     }
 
-    #[inline]
-    pub fn light_fence() {
-        compiler_fence(Ordering::SeqCst);
-    }
-
-    #[cold]
-    pub fn heavy_fence() {
-        if !transport::fence_all_threads() {
-            // It worked once, so it was forbidden since. A processor does not hold back a store for
-            // nearly as long.
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    pub fn has_heavy_fence() -> bool {
-        transport::can_fence_all_threads()
-    }
-
     /// Waits for a thread that is in the lock, which is for microseconds unless it is kept from
     /// running.
     #[cold]
@@ -319,13 +301,12 @@ mod here {
 pub type SocketLock = parking_lot::RawMutex;
 
 #[cfg(feature = "loom")]
-use stand_in::{Mutex, has_heavy_fence, heavy_fence, light_fence, wait_a_moment};
+use stand_in::{Mutex, wait_a_moment};
 
 /// What the lock stands on in the models: a fence on either side is what membarrier(2) amounts to.
 #[cfg(feature = "loom")]
 #[allow(dead_code)]
 mod stand_in {
-    use crate::pipe::sync::{Ordering, fence};
     use loom::sync::Condvar;
 
     /// As [`lock_api::RawMutex`](parking_lot::lock_api::RawMutex), without spinning.
@@ -352,18 +333,6 @@ mod stand_in {
             *self.taken.lock().unwrap() = false;
             self.released.notify_one();
         }
-    }
-
-    pub fn light_fence() {
-        fence(Ordering::SeqCst);
-    }
-
-    pub fn heavy_fence() {
-        fence(Ordering::SeqCst);
-    }
-
-    pub fn has_heavy_fence() -> bool {
-        true
     }
 
     pub fn wait_a_moment(_rounds: &mut u32) {

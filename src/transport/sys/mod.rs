@@ -26,7 +26,7 @@ pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
 };
 pub use process::{
-    SignalGuard, block_all_signals, can_fence_all_threads, fence_all_threads, fork_generation,
+    SignalGuard, block_all_signals, fork_generation,
     sched_yield, set_timer_slack,
 };
 pub use scatter::read_message;

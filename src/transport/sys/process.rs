@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::Once;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -31,39 +31,6 @@ unsafe extern "C" fn count_fork() {
 #[inline]
 pub fn sched_yield() {
     std::thread::yield_now();
-}
-
-/// Makes every thread of this process pass a memory barrier before this returns (membarrier(2)).
-/// False: the system does not.
-#[cfg(target_os = "linux")]
-pub fn fence_all_threads() -> bool {
-    // A child of a fork may have to register for itself.
-    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-        || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
-            && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub fn fence_all_threads() -> bool {
-    false
-}
-
-/// Whether [`fence_all_threads`] works.
-pub fn can_fence_all_threads() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(fence_all_threads)
-}
-
-// Of linux/membarrier.h.
-#[cfg(target_os = "linux")]
-const MEMBARRIER_CMD_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
-#[cfg(target_os = "linux")]
-const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-
-#[cfg(target_os = "linux")]
-fn membarrier(command: libc::c_int) -> bool {
-    // SAFETY: takes integers.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
 /// Signals that report a fault of the very thread they hit: blocked, they would end the process
