@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`abi`] | constants in `zmq.h` order, C types with size and alignment asserts |
 //! | [`errno`] | the error type, its texts, the calling thread's errno |
+//! | [`thread_words`] | words of each thread's own, for the hot path |
 //! | [`msg`] | the message: 64 bytes, inline, shared, zero-copy or constant; metadata |
 //! | [`options`] | socket options and their defaults, one table row an option |
 //! | [`endpoint`] | endpoint strings parsed once into types |
@@ -36,6 +37,7 @@ pub mod options;
 pub mod pattern;
 pub mod pipe;
 pub mod socket;
+pub mod thread_words;
 pub mod tools;
 pub mod transport;
 pub mod zmtp;

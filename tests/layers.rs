@@ -19,6 +19,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/pipe/chunk.rs", "the memory of a rope"),
     ("src/pipe/rope/", "a chunk written and read at the same time"),
     ("src/socket/lock.rs", "a lock of our own, and records of threads"),
+    ("src/thread_words.rs", "thread-local variables without a call"),
     ("src/tools/threads.rs", "signal masks"),
     ("src/transport/sys/", "system calls that the standard library lacks"),
 ];

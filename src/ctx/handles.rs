@@ -32,6 +32,9 @@ struct Cell {
     value: AtomicUsize,
 }
 
+/// Where the range begins; 0 before there is one.
+static START: AtomicUsize = AtomicUsize::new(0);
+
 const CELL_SIZE: usize = size_of::<Cell>();
 /// More handles than any process opens; the memory is only reserved.
 const CELLS: usize = 1 << 20;
@@ -68,24 +71,24 @@ fn reserve() -> Option<Range> {
     if start == libc::MAP_FAILED {
         return None;
     }
+    START.store(start as usize, Ordering::Relaxed);
     Some(Range {
         start: start as usize,
         state: Mutex::new(Cells { used: 0, free: VecDeque::new() }),
     })
 }
 
-impl Range {
-    /// The cell at this address, if it is one.
-    #[inline]
-    fn cell(&self, address: usize) -> Option<&'static Cell> {
-        let offset = address.wrapping_sub(self.start);
-        if offset >= CELLS * CELL_SIZE || !offset.is_multiple_of(CELL_SIZE) {
-            return None;
-        }
-        // SAFETY: the address is that of a cell in the reserved range, whose zeros or former
-        // content are a valid Cell, and which is never unmapped.
-        Some(unsafe { &*(address as *const Cell) })
+/// The cell at this address, if it is one.
+#[inline(always)]
+fn cell(address: usize) -> Option<&'static Cell> {
+    let start = START.load(Ordering::Relaxed);
+    let offset = address.wrapping_sub(start);
+    if start == 0 || offset >= CELLS * CELL_SIZE || !offset.is_multiple_of(CELL_SIZE) {
+        return None;
     }
+    // SAFETY: the address is that of a cell in the reserved range, whose zeros or former content
+    // are a valid Cell, and which is never unmapped.
+    Some(unsafe { &*(address as *const Cell) })
 }
 
 /// Makes a handle. EMFILE when there are too many, ENOMEM.
@@ -100,7 +103,7 @@ pub fn open(kind: Kind, value: usize) -> Result<*mut c_void> {
             range.start + (cells.used - 1) * CELL_SIZE
         }
     };
-    let cell = range.cell(address).ok_or(Error::FAULT)?;
+    let cell = cell(address).ok_or(Error::FAULT)?;
     cell.value.store(value, Ordering::Relaxed);
     cell.tag.store(kind as u32, Ordering::Release);
     Ok(address as *mut c_void)
@@ -109,7 +112,7 @@ pub fn open(kind: Kind, value: usize) -> Result<*mut c_void> {
 /// The value of a live handle of this kind.
 #[inline]
 pub fn value(kind: Kind, handle: *mut c_void) -> Option<usize> {
-    let cell = range().ok()?.cell(handle as usize)?;
+    let cell = cell(handle as usize)?;
     if cell.tag.load(Ordering::Acquire) != kind as u32 {
         return None;
     }
@@ -118,9 +121,7 @@ pub fn value(kind: Kind, handle: *mut c_void) -> Option<usize> {
 
 /// Ends a handle; true for the one call that did.
 pub fn close(kind: Kind, handle: *mut c_void) -> bool {
-    let Some(cell) = range().ok().and_then(|range| range.cell(handle as usize)) else {
-        return false;
-    };
+    let Some(cell) = cell(handle as usize) else { return false };
     let ended =
         cell.tag.compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     if ended && let Ok(range) = range() {

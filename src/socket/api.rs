@@ -147,7 +147,7 @@ pub fn send_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> 
     Ok(length)
 }
 
-#[inline]
+#[inline(always)]
 fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();

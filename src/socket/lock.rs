@@ -56,17 +56,23 @@ pub struct BiasedLock {
 }
 
 impl BiasedLock {
-    #[inline]
+    #[inline(always)]
     fn lock_as(&self, me: Option<&'static ThreadRecord>) {
         if !self.enter_as_favourite(me) {
-            self.mutex.lock();
-            self.withdraw_favour(me);
-            let mut rounds = 0;
-            while self.somebody_departs() {
-                wait_a_moment(&mut rounds);
-            }
-            self.count(me);
+            self.lock_by_mutex(me);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_by_mutex(&self, me: Option<&'static ThreadRecord>) {
+        self.mutex.lock();
+        self.withdraw_favour(me);
+        let mut rounds = 0;
+        while self.somebody_departs() {
+            wait_a_moment(&mut rounds);
+        }
+        self.count(me);
     }
 
     #[inline]
@@ -99,7 +105,7 @@ impl BiasedLock {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter_as_favourite(&self, me: Option<&'static ThreadRecord>) -> bool {
         let Some(me) = me else { return false };
         let address = pointer(me);
@@ -188,11 +194,11 @@ use here::{Mutex, wait_a_moment};
 /// What the lock stands on in a process.
 #[cfg(not(feature = "loom"))]
 mod here {
-    use super::{BiasedLock, ThreadRecord};
+    use super::{BiasedLock, ThreadRecord, record};
     use crate::pipe::sync::{AtomicPtr, AtomicU32};
+    use crate::thread_words::{Word, get, set};
     use crate::transport;
     use parking_lot::lock_api::{GuardNoSend, RawMutex};
-    use std::cell::Cell;
     use std::ptr;
     use std::time::Duration;
 
@@ -214,7 +220,7 @@ mod here {
         });
         type GuardMarker = GuardNoSend;
 
-        #[inline]
+        #[inline(always)]
         fn lock(&self) {
             self.0.lock_as(this_thread());
         }
@@ -253,7 +259,6 @@ mod here {
         parking_lot::Mutex::new(Vec::new());
 
     thread_local! {
-        static RECORD: Cell<Option<&'static ThreadRecord>> = const { Cell::new(None) };
         static RETURN: ReturnRecord = const { ReturnRecord };
     }
 
@@ -261,7 +266,8 @@ mod here {
 
     impl Drop for ReturnRecord {
         fn drop(&mut self) {
-            if let Some(record) = RECORD.take() {
+            if let Some(record) = record(get(Word::Record).cast()) {
+                set(Word::Record, ptr::null_mut());
                 FREE.lock().push(record);
             }
         }
@@ -270,7 +276,7 @@ mod here {
     /// `None` for a thread that is about to end.
     #[inline]
     fn this_thread() -> Option<&'static ThreadRecord> {
-        RECORD.get().or_else(new_record)
+        record(get(Word::Record).cast()).or_else(new_record)
     }
 
     #[cold]
@@ -279,7 +285,7 @@ mod here {
         RETURN.try_with(|_| ()).ok()?;
         let free = FREE.lock().pop();
         let record = free.unwrap_or_else(|| Box::leak(Box::new(ThreadRecord::new())));
-        RECORD.set(Some(record));
+        set(Word::Record, super::pointer(record).cast());
         Some(record)
     }
 

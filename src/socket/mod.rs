@@ -80,6 +80,7 @@ impl Socket {
         pool::lookup(handle).ok_or(Error::NOTSOCK)
     }
 
+    #[inline(always)]
     pub fn lock(&'static self) -> Guard {
         let core = self.core.lock();
         self.resting.store(false, Ordering::Relaxed);

@@ -16,8 +16,8 @@
 //!   in the depot.
 
 use super::block::Block;
+use crate::thread_words::{Word, get, set};
 use parking_lot::Mutex;
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,8 +124,6 @@ impl Drop for Magazines {
 }
 
 thread_local! {
-    /// NULL before the first use and when the thread is about to end.
-    static MAGAZINES: Cell<*mut Magazines> = const { Cell::new(ptr::null_mut()) };
     static HAND_OVER: HandOver = const { HandOver };
 }
 
@@ -134,7 +132,8 @@ struct HandOver;
 
 impl Drop for HandOver {
     fn drop(&mut self) {
-        let own = MAGAZINES.replace(ptr::null_mut());
+        let own = get(Word::Magazines).cast::<Magazines>();
+        set(Word::Magazines, ptr::null_mut());
         if !own.is_null() {
             // SAFETY: made by `first_use`, and nobody else finds it any more.
             drop(unsafe { Box::from_raw(own) });
@@ -146,7 +145,8 @@ impl Drop for HandOver {
 /// is about to end.
 #[inline]
 fn with_magazine<T>(class: Class, body: impl FnOnce(&mut Magazine) -> T) -> Option<T> {
-    let mut own = MAGAZINES.get();
+    // NULL before the first use and when the thread is about to end.
+    let mut own = get(Word::Magazines).cast::<Magazines>();
     if own.is_null() {
         own = first_use()?;
     }
@@ -160,7 +160,7 @@ fn first_use() -> Option<*mut Magazines> {
     // Makes sure that they are given up in the end.
     HAND_OVER.try_with(|_| ()).ok()?;
     let own = Box::into_raw(Box::new(Magazines([Magazine::EMPTY; CLASSES])));
-    MAGAZINES.set(own);
+    set(Word::Magazines, own.cast());
     Some(own)
 }
 
