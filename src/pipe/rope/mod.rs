@@ -15,7 +15,9 @@
 //!   never looks beyond it, the writer never stores before it.
 //! - *Asleep*: a reader that found nothing may go to sleep; it then looks once more. A writer that
 //!   commits looks at the flag afterwards, and whoever clears it must wake the reader. So either
-//!   the reader sees the message or the writer sees the sleeper.
+//!   the reader sees the message or the writer sees the sleeper. A writer that has found the reader
+//!   awake many times in a row says that its fences are *light* from then on; a reader that goes to
+//!   sleep and finds that said makes a heavy one.
 //! - *Waiting for credit* is the same hand-over in the other direction.
 //! - An *owned* message lies in the rope from its append until the reader takes it; whoever drops
 //!   frames that were not taken (rollback, a reader that leaves, the rope itself) drops it.
@@ -27,6 +29,7 @@ mod sender;
 pub use reader::{Frame, Reader};
 pub use sender::{LARGEST_PIECE, Sender};
 
+use super::asymmetric::{can_be_light, light_fence};
 use super::chunk::{Chunk, ChunkPtr};
 use super::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, CacheLine, Mutex, Ordering, fence,
@@ -65,6 +68,9 @@ pub const HEADER_MAX: usize = 9;
 
 /// From so many bytes on a body is large: beside it, the cost of a piece of a gather write is none.
 pub const LARGE: usize = 8192;
+
+/// So many commits in a row have to find the reader awake before the writer's fences are light.
+const AWAKE: u32 = if cfg!(feature = "loom") { 1 } else { 64 };
 
 /// A limit that is never reached (high-water mark 0).
 pub const UNLIMITED: u64 = u64::MAX;
@@ -120,6 +126,8 @@ struct Flags {
     waiting_for_credit: AtomicBool,
     /// There have been owned messages.
     owned: AtomicBool,
+    /// The writer's fence between a commit and its look at `asleep` is a light one.
+    light: AtomicBool,
     /// By the reader.
     asleep: AtomicBool,
     gone: AtomicBool,
@@ -172,6 +180,7 @@ pub fn rope() -> Result<(Writer, Reader)> {
         staged: Vec::new(),
         large_end: 0,
         consumed: 0,
+        found_awake: 0,
         chunk_size: CHUNK_MIN,
     };
     let reader = Reader::new(shared, start);
@@ -281,6 +290,8 @@ pub struct Writer {
     large_end: u64,
     /// The last known count of messages taken that there is credit for.
     consumed: u64,
+    /// How many commits in a row have found the reader awake, up to [`AWAKE`].
+    found_awake: u32,
     chunk_size: usize,
 }
 
@@ -358,10 +369,33 @@ impl Writer {
     #[must_use]
     pub fn commit(&mut self) -> bool {
         self.stage();
-        self.shared.written.position.swap(self.position(), Ordering::SeqCst);
-        #[cfg(feature = "loom")]
-        fence(Ordering::SeqCst);
-        clear(&self.shared.flags.asleep)
+        let position = &self.shared.written.position;
+        if self.found_awake == AWAKE {
+            position.store(self.position(), Ordering::Release);
+            light_fence();
+        } else {
+            position.swap(self.position(), Ordering::SeqCst);
+            #[cfg(feature = "loom")]
+            fence(Ordering::SeqCst);
+            self.count_awake();
+        }
+        let asleep = clear(&self.shared.flags.asleep);
+        if asleep {
+            self.found_awake = 0;
+            // With release: a reader that sees this sees what was committed until now, too.
+            self.shared.flags.light.store(false, Ordering::Release);
+        }
+        asleep
+    }
+
+    fn count_awake(&mut self) {
+        self.found_awake += 1;
+        if self.found_awake == AWAKE && can_be_light() {
+            self.shared.flags.light.store(true, Ordering::Relaxed);
+            // A reader that goes to sleep without having seen this is seen by every commit from now
+            // on.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Like [`commit`](Writer::commit) for a reader that never sleeps on the flag, because another

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The consuming end of a rope, frame by frame.
 
+use super::super::asymmetric::heavy_fence;
 use super::super::chunk::ChunkPtr;
 use super::super::sync::{Arc, Ordering, fence};
 use super::{
@@ -282,6 +283,9 @@ impl Reader {
     pub fn sleep(&mut self) -> bool {
         self.shared.flags.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        if self.shared.flags.light.load(Ordering::Acquire) {
+            heavy_fence();
+        }
         // Frames to be passed over are no reason to stay awake, so asking for news is not enough.
         if self.frame().is_some() || self.closed() {
             self.shared.flags.asleep.store(false, Ordering::Relaxed);
