@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// first. Once a stream has been full for [`FULL_LOOKS`] the rest is twice as long, and twice again.
 const PROMISE_REST: Duration = Duration::from_micros(50);
 const FULL_LOOKS: u32 = 8;
-const REST_DOUBLINGS: u32 = 2;
+const REST_DOUBLINGS: u32 = 4;
 /// The I/O thread's rests end this close to their time.
 const TIMER_SLACK_NS: u64 = 1000;
 /// How long a sender may pause before what it began as a stream counts as ended: the I/O thread
