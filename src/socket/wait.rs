@@ -13,8 +13,11 @@ use crate::errno::{Error, Result};
 use crate::transport::{poll_fds, sched_yield};
 use std::time::{Duration, Instant};
 
-/// How long a caller yields before it sleeps.
+/// How long a caller yields before it sleeps...
 const SPIN: Duration = Duration::from_micros(20);
+/// ...or up to so long, if it was as busy before: the batches of a stream come at such distances, and
+/// whoever sleeps in between costs the sender a wake-up each time.
+const LONGEST_SPIN: Duration = Duration::from_micros(60);
 /// After so many fruitless spins in a row the next waits do without.
 const MISSES: u32 = 8;
 /// For so many waits.
@@ -39,6 +42,8 @@ pub struct SpinGauge {
     /// Waits to come that do without a spin.
     pause: u32,
     next_pause: u32,
+    /// When the last wait was over.
+    ended: Option<Instant>,
 }
 
 impl SpinGauge {
@@ -50,8 +55,20 @@ impl SpinGauge {
         false
     }
 
-    /// What was waited for came.
-    pub fn hit(&mut self) {
+    /// Until when to spin, from now on.
+    pub fn until(&self, now: Instant) -> Instant {
+        let busy = self.ended.map(|ended| now.saturating_duration_since(ended));
+        now + busy.unwrap_or_default().clamp(SPIN, LONGEST_SPIN)
+    }
+
+    /// What was waited for has come.
+    pub fn ended(&mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+
+    /// The same, while spinning.
+    pub fn hit(&mut self, now: Instant) {
+        self.ended(now);
         self.misses = 0;
         self.next_pause = self.next_pause.saturating_sub(1);
     }
@@ -160,7 +177,7 @@ impl Waiting {
         attempt: &mut impl FnMut(&mut Open) -> Result<()>,
     ) -> Result<()> {
         let mut now = Instant::now();
-        let until = now + SPIN;
+        let until = self.open(core)?.spin.until(now);
         loop {
             let mut gauge = Some(std::mem::take(&mut self.open(core)?.spin));
             let mut alone = true;
@@ -178,7 +195,7 @@ impl Waiting {
                         if let Ok(open) = self.open(core)
                             && alone
                         {
-                            open.spin.hit();
+                            open.spin.hit(now);
                         }
                         return result;
                     }
@@ -244,6 +261,9 @@ impl Waiting {
 
     fn finish(&self, core: &mut Guard, result: Result<()>) -> Result<()> {
         if let Ok(open) = self.open(core) {
+            if self.slept {
+                open.spin.ended(Instant::now());
+            }
             open.settle_claim(!self.slept && result.is_ok());
         }
         result

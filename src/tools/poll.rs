@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 const CLAIMED_SOCKETS: usize = 8;
 /// So many items need no memory of their own.
 const FEW_ITEMS: usize = ZMQ_POLLITEMS_DFLT as usize;
-/// How long a caller yields before it sleeps.
-const SPIN: Duration = Duration::from_micros(20);
 
 /// What is waited for, and what of it has happened.
 #[derive(Clone, Copy)]
@@ -127,6 +125,9 @@ pub fn wait_for<T>(
     let sockets = items.iter().filter_map(Item::socket).count();
     let mut wait = Wait { sockets, deadline, mask, slept: false };
     let result = wait.run(items, &mut attempt);
+    if wait.slept {
+        gauge(|gauge| gauge.ended(Instant::now()));
+    }
     wait.leave(items, result.is_ok());
     result
 }
@@ -342,12 +343,12 @@ fn spin<T>(
     attempt: &mut impl FnMut(&mut [Item]) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     let mut now = Instant::now();
-    let until = now + SPIN;
+    let until = gauge(|gauge| Some(gauge.until(now))).unwrap_or(now);
     let mut alone = true;
     while now < until && alone {
         alone = gauge(|gauge| gauge.yield_now(&mut now));
         if let Some(found) = attempt(items)? {
-            gauge(SpinGauge::hit);
+            gauge(|gauge| gauge.hit(now));
             return Ok(Some(found));
         }
     }
