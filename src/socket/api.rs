@@ -125,25 +125,28 @@ pub fn disconnect(handle: Handle, endpoint: &CStr) -> Result<()> {
 }
 
 /// zmq_send(3): the bytes are copied. Returns their number.
-#[inline]
+#[inline(always)]
 pub fn send_bytes(handle: Handle, bytes: &[u8], flags: i32) -> Result<usize> {
     send(handle, &mut Body::Bytes(bytes), flags)?;
     Ok(bytes.len())
 }
 
 /// zmq_msg_send(3): on success the message is empty. Returns the number of its bytes.
-#[inline]
+#[inline(always)]
 pub fn send_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
     let length = match message.plain() {
         // Copied anyway, and simpler on its way.
         Some(bytes) if bytes.len() < LOCAL_REFERENCE_THRESHOLD => send_bytes(handle, bytes, flags)?,
-        _ => {
-            let length = message.len();
-            send(handle, &mut Body::Message(message), flags)?;
-            length
-        }
+        _ => send_whole(handle, message, flags)?,
     };
     message.reset();
+    Ok(length)
+}
+
+#[inline(never)]
+fn send_whole(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
+    let length = message.len();
+    send(handle, &mut Body::Message(message), flags)?;
     Ok(length)
 }
 

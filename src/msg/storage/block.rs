@@ -43,15 +43,19 @@ impl Block {
     /// A block with at least `size` bytes of content, not written yet, and the class it belongs to.
     #[inline]
     pub(super) fn allocate_kept(size: usize) -> Result<(NonNull<Block>, Class)> {
-        let (class, total) = pool::class_of(Block::total(size)?);
-        if class == pool::NOT_KEPT {
-            return Ok((Block::allocate(size)?, class));
-        }
+        let class = pool::class_of(Block::total(size)?);
         // Nothing looks into the head of a block of a class before it is shared.
         match pool::take(class) {
             Some(block) => Ok((block, class)),
-            None => Ok((Block::allocate(total - size_of::<Block>())?, class)),
+            None => Ok((Block::allocate_new(size, class)?, class)),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_new(size: usize, class: Class) -> Result<NonNull<Block>> {
+        let kept = class != pool::NOT_KEPT;
+        Block::allocate(if kept { pool::class_size(class) - size_of::<Block>() } else { size })
     }
 
     /// Changes the content of a block that nobody shares to `size` bytes; on failure it stays as it

@@ -36,16 +36,34 @@ pub(super) type Class = u8;
 
 pub(super) const NOT_KEPT: Class = 0;
 
-/// The class for blocks of `total` bytes, and the bytes of its blocks.
-#[inline]
-pub(super) fn class_of(total: usize) -> (Class, usize) {
+/// The class for blocks of `total` bytes.
+#[inline(always)]
+pub(super) fn class_of(total: usize) -> Class {
+    // Every class has a multiple of SMALL_STEP bytes, as long as they are small.
+    const SMALL_STEP: usize = SMALLEST / 4;
+    const SMALL: [Class; 64] = {
+        let mut table = [NOT_KEPT; 64];
+        let mut index = 0;
+        while index < table.len() {
+            table[index] = computed_class((index + 1) * SMALL_STEP);
+            index += 1;
+        }
+        table
+    };
+    match SMALL.get(total.wrapping_sub(1) / SMALL_STEP) {
+        Some(&class) => class,
+        None => computed_class(total),
+    }
+}
+
+const fn computed_class(total: usize) -> Class {
     if total <= SMALLEST {
-        return (NOT_KEPT, total);
+        return NOT_KEPT;
     }
     let shift = (total - 1).ilog2();
     let quarter = ((total - 1) >> (shift - 2)) & 3;
     let class = (shift - SHIFT) as usize * 4 + quarter + 1;
-    if class > CLASSES { (NOT_KEPT, total) } else { (class as Class, (5 + quarter) << (shift - 2)) }
+    if class > CLASSES { NOT_KEPT } else { class as Class }
 }
 
 /// The bytes of the blocks of a class that is kept.
@@ -60,28 +78,18 @@ pub(super) const fn class_size(class: Class) -> usize {
 struct Magazine {
     blocks: [Option<NonNull<Block>>; MAGAZINE_BLOCKS],
     count: usize,
+    /// How many blocks of the class there may be, up to MAGAZINE_BLOCKS.
+    capacity: usize,
 }
 
 // SAFETY: the blocks are memory that belongs to nobody else.
 unsafe impl Send for Magazine {}
 
 impl Magazine {
-    const EMPTY: Magazine = Magazine { blocks: [None; MAGAZINE_BLOCKS], count: 0 };
-
-    #[inline]
-    fn capacity(class: Class) -> usize {
-        const CAPACITY: [u8; CLASSES + 1] = {
-            let mut table = [1; CLASSES + 1];
-            let mut class = 1;
-            while class <= CLASSES {
-                let blocks = MAGAZINE_BYTES / class_size(class as Class);
-                table[class] =
-                    if blocks > MAGAZINE_BLOCKS { MAGAZINE_BLOCKS } else { blocks } as u8;
-                class += 1;
-            }
-            table
-        };
-        CAPACITY.get(usize::from(class)).map_or(1, |&blocks| usize::from(blocks))
+    const fn empty(class: Class) -> Magazine {
+        let blocks = MAGAZINE_BYTES / class_size(class);
+        let capacity = if blocks > MAGAZINE_BLOCKS { MAGAZINE_BLOCKS } else { blocks };
+        Magazine { blocks: [None; MAGAZINE_BLOCKS], count: 0, capacity }
     }
 
     #[inline(always)]
@@ -92,8 +100,8 @@ impl Magazine {
 
     /// False: it is full.
     #[inline(always)]
-    fn push(&mut self, block: NonNull<Block>, class: Class) -> bool {
-        if self.count >= Magazine::capacity(class) {
+    fn push(&mut self, block: NonNull<Block>) -> bool {
+        if self.count >= self.capacity {
             return false;
         }
         let Some(place) = self.blocks.get_mut(self.count) else { return false };
@@ -116,7 +124,7 @@ struct Magazines([Magazine; CLASSES]);
 impl Drop for Magazines {
     fn drop(&mut self) {
         for (class, magazine) in (1..).zip(&mut self.0) {
-            if magazine.count < Magazine::capacity(class) || !hand_over(class, magazine) {
+            if magazine.count < magazine.capacity || !hand_over(class, magazine) {
                 magazine.free();
             }
         }
@@ -143,7 +151,7 @@ impl Drop for HandOver {
 
 /// This thread's magazine for a class that is kept, to do something with; `None` for a thread that
 /// is about to end.
-#[inline]
+#[inline(always)]
 fn with_magazine<T>(class: Class, body: impl FnOnce(&mut Magazine) -> T) -> Option<T> {
     // NULL before the first use and when the thread is about to end.
     let mut own = get(Word::Magazines).cast::<Magazines>();
@@ -159,7 +167,8 @@ fn with_magazine<T>(class: Class, body: impl FnOnce(&mut Magazine) -> T) -> Opti
 fn first_use() -> Option<*mut Magazines> {
     // Makes sure that they are given up in the end.
     HAND_OVER.try_with(|_| ()).ok()?;
-    let own = Box::into_raw(Box::new(Magazines([Magazine::EMPTY; CLASSES])));
+    let magazines = std::array::from_fn(|index| Magazine::empty(index as Class + 1));
+    let own = Box::into_raw(Box::new(Magazines(magazines)));
     set(Word::Magazines, own.cast());
     Some(own)
 }
@@ -181,7 +190,7 @@ fn hand_over(class: Class, magazine: &mut Magazine) -> bool {
         return false;
     };
     KEPT.fetch_add(bytes, Ordering::Relaxed);
-    full.push(std::mem::replace(magazine, Magazine::EMPTY));
+    full.push(std::mem::replace(magazine, Magazine::empty(class)));
     true
 }
 
@@ -194,7 +203,7 @@ fn refill(class: Class, magazine: &mut Magazine) -> Option<()> {
 }
 
 /// A block of a class that is kept, with whatever it held before; `None`: none is at hand.
-#[inline]
+#[inline(always)]
 pub(super) fn take(class: Class) -> Option<NonNull<Block>> {
     with_magazine(class, |magazine| {
         if magazine.count == 0 {
@@ -205,10 +214,10 @@ pub(super) fn take(class: Class) -> Option<NonNull<Block>> {
 }
 
 /// Keeps a block of this class. False: it is the caller's to free.
-#[inline]
+#[inline(always)]
 pub(super) fn give_back(block: NonNull<Block>, class: Class) -> bool {
     with_magazine(class, |magazine| {
-        magazine.push(block, class) || (hand_over(class, magazine) && magazine.push(block, class))
+        magazine.push(block) || (hand_over(class, magazine) && magazine.push(block))
     })
     .unwrap_or(false)
 }
@@ -219,18 +228,14 @@ mod tests {
 
     #[test]
     fn classes() {
-        assert_eq!(class_of(1), (NOT_KEPT, 1));
-        assert_eq!(class_of(64), (NOT_KEPT, 64));
-        assert_eq!(class_of(65), (1, 80));
-        assert_eq!(class_of(80), (1, 80));
-        assert_eq!(class_of(81), (2, 96));
-        assert_eq!(class_of(128), (4, 128));
-        assert_eq!(class_of(129), (5, 160));
-        assert_eq!(class_of(65536), (40, 65536));
-        assert_eq!(class_of(65537), (NOT_KEPT, 65537));
+        let sizes = [80, 96, 112, 128, 160, 192, 224, 256, 320].map(class_of);
+        assert_eq!(sizes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        for total in [0, 1, SMALLEST, 65537, usize::MAX] {
+            assert_eq!(class_of(total), NOT_KEPT);
+        }
+        assert_eq!(class_of(65536), 40);
         for total in SMALLEST + 1..=65536 {
-            let (class, size) = class_of(total);
-            assert_eq!(class_size(class), size);
+            let size = class_size(class_of(total));
             assert!(size >= total && size < total + total / 4 + 1);
         }
     }
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn blocks_come_back() {
-        let (class, _) = class_of(5000);
+        let class = class_of(5000);
         let kept = block(class);
         assert!(give_back(kept, class));
         assert_eq!(take(class), Some(kept));
@@ -252,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_one_thread_releases_another_allocates() {
-        let (class, _) = class_of(40_000);
+        let class = class_of(40_000);
         let given: usize = std::thread::spawn(move || {
             (0..1000)
                 .filter(|_| {
