@@ -18,6 +18,9 @@ use std::io::IoSlice;
 
 /// Bytes collected for one write.
 const BATCH: usize = 64 * 1024;
+/// The end of a body goes out with the piece before it if it is no longer than this, in bytes: a
+/// write of its own would cost more than it carries.
+const SMALL_REST: usize = BATCH / 4;
 /// The memory that is kept for such a batch, in bytes.
 const KEPT: usize = 2 * BATCH;
 /// Bodies collected for one write: so many that they and the bytes between them can be gathered.
@@ -164,7 +167,8 @@ impl Outbox {
     fn mask_piece(&mut self) {
         let Some(masked) = &mut self.masked else { return };
         let rest = &masked.message.data()[masked.done..];
-        let piece = &rest[..rest.len().min(BATCH.saturating_sub(self.bytes.len()).max(1))];
+        let room = BATCH.saturating_sub(self.bytes.len()).max(1);
+        let piece = if rest.len() <= room + SMALL_REST { rest } else { &rest[..room] };
         masked.mask.after(masked.done).append(piece, &mut self.bytes);
         masked.done += piece.len();
         if masked.done == masked.message.len() {
@@ -272,11 +276,12 @@ mod tests {
     #[test]
     fn masked_bodies_pass_in_pieces() {
         let mask = Mask::new([1, 2, 3, 4]);
-        for length in [0, 1, BATCH - 4, BATCH, 3 * BATCH + 5] {
+        let longest = BATCH - 4 + SMALL_REST;
+        for length in [0, 1, BATCH, longest, longest + 1, 2 * BATCH, 3 * BATCH + 5] {
             let streams = streams();
             let mut outbox = Outbox::new(b"head".to_vec());
             outbox.push(message(0, length), Some(mask));
-            assert_eq!(outbox.masked.is_some(), length > BATCH - 4);
+            assert_eq!(outbox.masked.is_some(), length > longest);
             let (received, _) = drain(&mut outbox, &streams);
             let keys = [1, 2, 3, 4].into_iter().cycle().take(length);
             let expected: Vec<u8> = b"head".iter().copied().chain(keys).collect();
