@@ -29,6 +29,8 @@ import threading
 import time
 from pathlib import Path
 
+from checks import nothing_without
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/gssapi"
 SECONDS = 120
@@ -986,8 +988,7 @@ def main():
         directory, rust_passed = build(arguments.cargo)
     lacking = missing() + lacking_to_build
     if lacking:
-        print(f"skipped, not installed: {', '.join(lacking)}")
-        print("0 passed, 0 failed, 1 skipped")
+        nothing_without(lacking, "GSSAPI")
         return 0 if rust_passed else 1
     ours = Path(directory).resolve() / "libzmq.so.5"
     libzmq = gssapi_of_libzmq()
@@ -1009,13 +1010,14 @@ def main():
                 for name in SCENARIOS:
                     title = f"{name} from libzmq to us"
                     if name in LOST_BY_LIBZMQ:
+                        print(f"SKIPPED {title}: libzmq loses the subscriptions")
                         skipped += 1
                     else:
                         cases.append((title, run_pair, (name, "tcp", ours, libzmq)))
                     title = f"{name} from us to libzmq"
                     cases.append((title, run_pair, (name, "tcp", libzmq, ours)))
             else:
-                print("skipped, libzmq5 has no GSSAPI or is not installed")
+                print("SKIPPED GSSAPI with libzmq: libzmq5 is not installed, or has none")
                 skipped += 1
             cases = [case for case in cases if arguments.filter in case[0]]
             failed = 0
