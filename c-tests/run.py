@@ -155,7 +155,7 @@ def judge(library, program, output, status, accepted, report, outcomes):
         skipped = re.match(r" # SKIP (not for libzmq|.*)", result[3])
         outcome = "failed"
         if skipped:
-            outcome = "skipped"
+            outcome = f"skipped: {skipped[1]}"
             counts.skips[f"over {library.name}: {skipped[1]}"] += 1
         elif result[1] == "ok" and not difference:
             outcome = "passed"
@@ -164,7 +164,7 @@ def judge(library, program, output, status, accepted, report, outcomes):
             report(f"FAILED {library.name}: {program.name}: {result[2]} passes, but is in the ledger")
             counts.failed += 1
         elif difference:
-            outcome = "skipped"
+            outcome = "skipped: in the ledger"
             counts.skips[f"over {library.name}: it fails there, and is in the ledger"] += 1
         else:
             report(f"FAILED {library.name}: {program.name}: {result[2]}{result[3]}")
@@ -208,7 +208,7 @@ def run_library(library, programs, arguments, report):
 
 
 def write_results(library, outcomes, arguments):
-    """For tests/matrix.py: {test: outcome} over our library, of each program that ran as a whole."""
+    """{test: outcome} over our library, of each program that ran as a whole, for tests/results.py."""
     if not arguments.results or arguments.filter or library.is_reference:
         return
     arguments.results.mkdir(parents=True, exist_ok=True)
