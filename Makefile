@@ -181,7 +181,7 @@ test-tsan-c:
 		CFLAGS="-O1 -g -fsanitize=thread" LDFLAGS=-g LINK="../build/tsan/libzmq.so.5 \
 		-Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt"
 	cd c-tests && python3 run.py --build build/tsan --lib ours=../build/tsan \
-		$(TSAN_C:%=--program %) --no-ledger
+		$(TSAN_C:%=--program %) --no-ledger --jobs 2
 
 test-tsan-rust:
 	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets

@@ -299,7 +299,7 @@ def main():
     parser.add_argument("--program", action="append", help="only these (test_context, ...)")
     parser.add_argument("--filter", help="only tests whose name contains this")
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, help="how many programs at a time")
     parser.add_argument("--load", action="store_true", help="keep a core busy meanwhile")
     parser.add_argument("--interop", action="store_true", help="run interop instead of the tests")
     parser.add_argument("--results", type=Path, help="where to write what passed over our library")
@@ -323,6 +323,9 @@ def main():
     else:
         network.become_able()
         arguments.enter_network = network.enter_own
+    if not arguments.jobs:
+        # Tests wait most of the time; but where they share a network, they get into each other's way.
+        arguments.jobs = 2 if refused else 2 * len(os.sched_getaffinity(0))
     reports, total = [], Counts()
     load = None
     if arguments.load:
