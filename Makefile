@@ -23,6 +23,7 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SYSTEM_LIBZMQ := $(shell PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -m1 -o 'libzmq\.so\.5')
 C_TEST_LIBS := ours=../build/lib $(if $(SYSTEM_LIBZMQ),system=)
+C_TEST_RESULTS := --results ../build/results
 C_TEST_LIBZMQ := $(if $(SYSTEM_LIBZMQ),,@echo "SKIPPED all of it over libzmq: libzmq5 not installed")
 
 all:
@@ -82,11 +83,11 @@ test-models:
 
 test-c: all
 	$(C_TEST_LIBZMQ)
-	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="--results ../build/results $(C_TEST_ARGS)"
+	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_RESULTS) $(C_TEST_ARGS)"
 
 test-interop: all
 	$(C_TEST_LIBZMQ)
-	$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
+	$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_RESULTS) $(C_TEST_ARGS)"
 
 test-terminator: all
 	$(MAKE) -C c-tests

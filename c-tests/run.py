@@ -203,13 +203,14 @@ def run_library(library, programs, arguments, report):
                 print(output, end="")
             print(f"{library.name:12} {program.name:28} {counts}", flush=True)
             total.add(counts)
-    write_results(library, outcomes, arguments)
+    if not library.is_reference:
+        write_results(outcomes, arguments)
     return total
 
 
-def write_results(library, outcomes, arguments):
+def write_results(outcomes, arguments):
     """{test: outcome} over our library, of each program that ran as a whole, for tests/results.py."""
-    if not arguments.results or arguments.filter or library.is_reference:
+    if not arguments.results or arguments.filter:
         return
     arguments.results.mkdir(parents=True, exist_ok=True)
     for program, of_program in outcomes.items():
@@ -233,6 +234,8 @@ def run_interop(libraries, arguments, report):
         return [name for name in listed.stdout.split() if (arguments.filter or "") in name]
 
     able = {library.name: scenarios(library) for library in libraries}
+    # Of our library with another.
+    outcomes = {}
 
     def run_pair(binder, connecter, name):
         arguments.enter_network()
@@ -279,6 +282,8 @@ def run_interop(libraries, arguments, report):
             ]
             for name, job in jobs:
                 good, endpoint, outputs = job.result()
+                if binder.is_reference != connecter.is_reference and outcomes.get(name) != "failed":
+                    outcomes[name] = "passed" if good else "failed"
                 if good:
                     counts.passed += 1
                     continue
@@ -289,6 +294,7 @@ def run_interop(libraries, arguments, report):
                         report(f"    {side}: {text}")
         print(f"{title}: {counts}", flush=True)
         total.add(counts)
+    write_results({"interop": outcomes}, arguments)
     return total
 
 

@@ -34,6 +34,9 @@ BEHAVIOUR = {
          "test_errors: directions unknown_flags_are_ignored"),
         ("nothing that is passed in aborts the process",
          "test_bad_input: random_options random_endpoints random_z85 terminated_contexts"),
+        ("what crashes libzmq does not crash",
+         "test_bad_input: draft_types_over_streams connect_routing_id_twice destroyed_timers"
+         " mandatory_rep_with_a_full_requester dgram_with_a_large_body wss_without_a_certificate"),
         ("running out of descriptors",
          "test_context: no_descriptors_for_a_context no_descriptors_for_others;"
          " test_attacks: out_of_descriptors"),
@@ -47,6 +50,8 @@ BEHAVIOUR = {
         ("IO_THREADS: none leaves inproc, several share the sockets, fixed by the first socket",
          "test_context: no_io_threads_leaves_inproc several_io_threads"
          " io_threads_after_the_first_socket"),
+        ("zmq_socket: every type, EINVAL for others",
+         "test_context: socket_types; test_draft_types: thread_safe_types"),
         ("MAX_SOCKETS: EMFILE, the place of a closed socket is free again",
          "test_context: max_sockets default_max_sockets"),
         ("MAX_MSGSZ is stored, and no more", "test_context: max_msgsz_limits_nothing"),
@@ -148,8 +153,8 @@ BEHAVIOUR = {
         ("batch sizes, BUSY_POLL, PRIORITY, LOOPBACK_FASTPATH",
          "test_draft_options: small_batches; test_bad_input: busy_poll_can_be_read;"
          " test_draft_interface: priority loopback_fastpath"),
-        ("those of transports that are not built in",
-         "test_options: vmci_options; test_draft_interface: norm_options"),
+        ("those of transports that are not built in: pgm's are stored, others unknown",
+         "test_options: int_valid_values vmci_options; test_draft_interface: norm_options"),
     ],
     "Queues": [
         ("high-water marks over inproc add up, 0 means none",
@@ -490,6 +495,11 @@ BEHAVIOUR = {
          "test_wire: zmtp_3_0 zmtp_2_0 zmtp_2_0_subscriptions zmtp_1_0 zmtp_1_0_with_a_greeting"
          " zmtp_1_0_subscriber_gets_everything old_versions_have_no_handshake"
          " old_versions_are_refused_with_security"),
+        ("legal pairs of types, none checked by 2.0 and inproc",
+         "test_wire: compatible_types zmtp_2_0_has_no_type_check; test_monitor: mismatched_types;"
+         " test_endpoints: inproc_checks_no_types; test_draft_radio_dish: peers_of_other_types"),
+        ("both libraries understand each other, either way round, with every mechanism",
+         "interop: pair pub-sub xpub-xsub push-pull req-rep router-dealer router-router stream"),
         ("rubbish, claimed sizes, slow and silent peers",
          "test_wire: rubbish_instead_of_a_greeting random_bytes frames_over_the_limit"
          " a_claimed_size_allocates_nothing; test_attacks: slow_peers_lose_their_connection a_silent_crowd"

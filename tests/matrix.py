@@ -395,6 +395,11 @@ def rust_tests():
             yield f"{path.name}: {name}"
 
 
+def interop_scenarios():
+    source = (C_TESTS / "interop.c").read_text()
+    return {f"interop: {name}" for name in re.findall(r'^    \{"([\w-]+)", ZMQ_', source, re.M)}
+
+
 def page(found, names):
     lines = [
         "# What shows what",
@@ -426,7 +431,7 @@ def main():
     tests = [*c_tests(numbers), *python_tests(names)]
     found = {row: tests_of(row, tests, names) for row in listed}
     in_rust = set(rust_tests())
-    known = in_rust | {f"{test.program}: {test.name}" for test in tests}
+    known = in_rust | interop_scenarios() | {f"{test.program}: {test.name}" for test in tests}
     outcomes, excuses = results.read(), Counter()
     # cargo leaves none of them out, and says itself which fail.
     outcomes |= {test: ["passed"] for test in in_rust}
