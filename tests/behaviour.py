@@ -587,7 +587,8 @@ BEHAVIOUR = {
         ("capture", "test_proxy: capture"),
         ("one socket as both ends; NULL: EFAULT",
          "test_proxy: both_ends_the_same null_sockets device_without_sockets"),
-        ("a full side stops the other", "test_proxy: back_pressure terminates_with_a_blocked_back_side"),
+        ("a full side stops the other", "test_proxy: back_pressure a_subscriber_stops_the_publisher"
+         " terminates_with_a_blocked_back_side"),
         ("PAUSE, RESUME, TERMINATE, STATISTICS",
          "test_proxy: pause_and_resume paused_proxy_terminates terminate_with_pair statistics"
          " statistics_count_parts rep_as_control_answers_everything unknown_commands"),
