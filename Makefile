@@ -23,6 +23,8 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SYSTEM_LIBZMQ := $(shell PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -m1 -o 'libzmq\.so\.5')
 C_TEST_LIBS := ours=../build/lib $(if $(SYSTEM_LIBZMQ),system=)
+C_TEST_RESULTS := --results ../build/results
+C_TEST_LIBZMQ := $(if $(SYSTEM_LIBZMQ),,@echo "SKIPPED all of it over libzmq: libzmq5 not installed")
 
 all:
 	$(CARGO) build --release
@@ -80,10 +82,12 @@ test-models:
 	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --features loom --lib model
 
 test-c: all
-	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
+	$(C_TEST_LIBZMQ)
+	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_RESULTS) $(C_TEST_ARGS)"
 
 test-interop: all
-	$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_ARGS)"
+	$(C_TEST_LIBZMQ)
+	$(MAKE) -C c-tests interop LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_RESULTS) $(C_TEST_ARGS)"
 
 test-terminator: all
 	$(MAKE) -C c-tests
@@ -178,7 +182,7 @@ test-tsan-c:
 		CFLAGS="-O1 -g -fsanitize=thread" LDFLAGS=-g LINK="../build/tsan/libzmq.so.5 \
 		-Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt"
 	cd c-tests && python3 run.py --build build/tsan --lib ours=../build/tsan \
-		$(TSAN_C:%=--program %) --no-ledger
+		$(TSAN_C:%=--program %) --no-ledger --jobs 2
 
 test-tsan-rust:
 	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets

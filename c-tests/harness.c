@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ enum { USUAL_SECONDS = 30, SKIPPED = 77 };
 struct shared {
     _Atomic(const char *) file;
     _Atomic int line;
+    char skipped[160]; // why, written just before the end
 };
 
 static struct test_case *all_tests;
@@ -62,8 +64,7 @@ void fail(const char *format, ...) {
 }
 
 void skip(const char *reason) {
-    printf("# skipped: %s\n", reason);
-    fflush(stdout);
+    snprintf(shared->skipped, sizeof shared->skipped, "%s", reason);
     _exit(SKIPPED);
 }
 
@@ -228,25 +229,31 @@ static _Noreturn void run_child(const struct test_case *test, const char *parame
     _exit(0);
 }
 
-// Waits for the child until the deadline; kills its whole group when that passes.
+// Waits for the child until the deadline, and ends its whole group: nothing of it is there any more
+// when the next test begins.
 static bool wait_child(pid_t child, int seconds, int *status) {
     sigset_t child_signal;
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);
     const long long deadline = now_ms() + seconds * 1000LL;
-    while (waitpid(child, status, WNOHANG) == 0) {
+    bool in_time = true;
+    while (in_time && waitpid(child, status, WNOHANG) == 0) {
         long long left = deadline - now_ms();
-        if (left <= 0) {
-            kill(-child, SIGKILL);
-            kill(child, SIGKILL);
-            waitpid(child, status, 0);
-            return false;
-        }
         struct timespec wait = {left / 1000, left % 1000 * 1000000};
-        sigtimedwait(&child_signal, NULL, &wait);
+        if (left > 0)
+            sigtimedwait(&child_signal, NULL, &wait);
+        else
+            in_time = false;
     }
-    kill(-child, SIGKILL); // whatever the test forked and left behind
-    return true;
+    if (!in_time) {
+        kill(child, SIGKILL);
+        waitpid(child, status, 0);
+    }
+    kill(-child, SIGKILL);
+    // Its own children are this process's now (PR_SET_CHILD_SUBREAPER).
+    while (waitpid(-child, NULL, 0) > 0)
+        continue;
+    return in_time;
 }
 
 static void run_test(const struct test_case *test, const char *parameter, const char *name,
@@ -291,7 +298,7 @@ static void run_test(const struct test_case *test, const char *parameter, const 
                strsignal(WTERMSIG(status)), shared->file, shared->line);
         counts->failed++;
     } else if (WEXITSTATUS(status) == SKIPPED) {
-        printf("ok %d - %s # SKIP\n", number, name);
+        printf("ok %d - %s # SKIP %s\n", number, name, shared->skipped);
         counts->skipped++;
     } else if (WEXITSTATUS(status) != 0) {
         printf("not ok %d - %s\n", number, name);
@@ -334,6 +341,7 @@ int main(int count, char **arguments) {
         perror("mmap");
         return 2;
     }
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (!list) {
         Dl_info info = {0};
         int major, minor, patch;

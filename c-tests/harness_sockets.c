@@ -155,7 +155,7 @@ size_t read_pem(const char *file_name, char *text, size_t room) {
     snprintf(path, sizeof path, "%s/%s", CERTIFICATES, file_name);
     FILE *file = fopen(path, "rb");
     if (!file)
-        skip("no certificates: openssl is missing");
+        skip("no certificates: openssl is not installed");
     size_t size = fread(text, 1, room, file);
     fclose(file);
     return size;

@@ -6,17 +6,22 @@
 
 A library named "system", or "libzmq...", is the reference: tests tagged OURS_ONLY are skipped on
 it. Their list, and the tests of libzmq's behaviour that ours leaves on purpose, stand in
-differences.md. The last line is `N passed, N failed, N skipped` over everything.
+differences.md. What was skipped is said at the end, once for each reason; the last line is
+`N passed, N failed, N skipped` over everything.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import itertools
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import network
 
 HERE = Path(__file__).resolve().parent
 LEDGER = HERE / "differences.md"
@@ -46,15 +51,16 @@ class Library:
 
 class Counts:
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        self.passed = self.failed = 0
+        self.skips = collections.Counter()
 
     def add(self, other):
         self.passed += other.passed
         self.failed += other.failed
-        self.skipped += other.skipped
+        self.skips += other.skips
 
     def __str__(self):
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        return f"{self.passed} passed, {self.failed} failed, {self.skips.total()} skipped"
 
 
 # ---- the ledger ---------------------------------------------------------------------------------
@@ -111,6 +117,7 @@ def run_program(library, program, arguments):
         command.append("--reference")
     if arguments.filter:
         command += ["--filter", arguments.filter]
+    arguments.enter_network()
     try:
         done = subprocess.run(
             command,
@@ -128,8 +135,8 @@ def run_program(library, program, arguments):
         return text, None
 
 
-def judge(library, program, output, status, accepted, report):
-    """Counts the results of one program, and reports what failed."""
+def judge(library, program, output, status, accepted, report, outcomes):
+    """Counts the results of one program, writes down each one, and reports what failed."""
     counts = Counts()
     loaded = re.search(r"^# library (\S+)", output, re.M)
     if library.directory and loaded and not loaded[1].startswith(library.directory):
@@ -144,20 +151,29 @@ def judge(library, program, output, status, accepted, report):
                 diagnostics.append(line)
             continue
         difference = accepted.get((library.name, program.name, result[2]))
-        if "# SKIP" in result[3]:
-            counts.skipped += 1
+        # Why a test is not for libzmq stands in the ledger, test by test.
+        skipped = re.match(r" # SKIP (not for libzmq|.*)", result[3])
+        outcome = "failed"
+        if skipped:
+            outcome = f"skipped: {skipped[1]}"
+            counts.skips[f"over {library.name}: {skipped[1]}"] += 1
         elif result[1] == "ok" and not difference:
+            outcome = "passed"
             counts.passed += 1
         elif result[1] == "ok":
-            report(f"{library.name}: {program.name}: {result[2]} passes but is in differences.md")
+            report(f"FAILED {library.name}: {program.name}: {result[2]} passes, but is in the ledger")
             counts.failed += 1
         elif difference:
-            counts.skipped += 1
+            outcome = "skipped: in the ledger"
+            counts.skips[f"over {library.name}: it fails there, and is in the ledger"] += 1
         else:
             report(f"FAILED {library.name}: {program.name}: {result[2]}{result[3]}")
             for text in diagnostics[-12:]:
                 report(f"    {text}")
             counts.failed += 1
+        # Of several runs, the worst.
+        if outcomes.get(result[2]) != "failed":
+            outcomes[result[2]] = outcome
         diagnostics = []
     if not re.search(r"^\d+ passed, \d+ failed, \d+ skipped$", output, re.M):
         report(f"FAILED {library.name}: {program.name} did not come to its end (status {status})")
@@ -167,6 +183,7 @@ def judge(library, program, output, status, accepted, report):
 
 def run_library(library, programs, arguments, report):
     total = Counts()
+    outcomes = {program.name: {} for program in programs}
     if library.missing():
         report(f"FAILED {library.name}: no libzmq.so.5 in {library.directory}")
         total.failed += 1
@@ -180,12 +197,24 @@ def run_library(library, programs, arguments, report):
         ]
         for program, job in jobs:
             output, status = job.result()
-            counts = judge(library, program, output, status, accepted, report)
+            written = outcomes[program.name]
+            counts = judge(library, program, output, status, accepted, report, written)
             if arguments.verbose:
                 print(output, end="")
             print(f"{library.name:12} {program.name:28} {counts}", flush=True)
             total.add(counts)
+    if not library.is_reference:
+        write_results(outcomes, arguments)
     return total
+
+
+def write_results(outcomes, arguments):
+    """{test: outcome} over our library, of each program that ran as a whole, for tests/results.py."""
+    if not arguments.results or arguments.filter:
+        return
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    for program, of_program in outcomes.items():
+        (arguments.results / f"{program}.json").write_text(json.dumps(of_program, indent=1) + "\n")
 
 
 def run_interop(libraries, arguments, report):
@@ -205,8 +234,11 @@ def run_interop(libraries, arguments, report):
         return [name for name in listed.stdout.split() if (arguments.filter or "") in name]
 
     able = {library.name: scenarios(library) for library in libraries}
+    # Of our library with another.
+    outcomes = {}
 
     def run_pair(binder, connecter, name):
+        arguments.enter_network()
         first = subprocess.Popen(
             [program, "bind", name],
             env=binder.environment(),
@@ -235,12 +267,13 @@ def run_interop(libraries, arguments, report):
     for binder, connecter in itertools.product(libraries, repeat=2):
         counts = Counts()
         names = [name for name in able[binder.name] if name in able[connecter.name]]
-        counts.skipped = len(set(able[binder.name]) ^ set(able[connecter.name]))
+        title = f"{binder.name} binds, {connecter.name} connects"
+        alone = set(able[binder.name]) ^ set(able[connecter.name])
+        counts.skips[f"{title}: only one of them can do it"] += len(alone)
         if binder.is_reference and connecter.is_reference:
-            # Its publishers do not understand its own subscriptions there.
             lost = [n for n in names if n.endswith("/ws-curve") and re.search("pub|sub", n)]
             names = [name for name in names if name not in lost]
-            counts.skipped += len(lost)
+            counts.skips[f"{title}: publishers there do not see their subscriptions"] += len(lost)
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             jobs = [
                 (name, pool.submit(run_pair, binder, connecter, name))
@@ -249,16 +282,19 @@ def run_interop(libraries, arguments, report):
             ]
             for name, job in jobs:
                 good, endpoint, outputs = job.result()
+                if binder.is_reference != connecter.is_reference and outcomes.get(name) != "failed":
+                    outcomes[name] = "passed" if good else "failed"
                 if good:
                     counts.passed += 1
                     continue
                 counts.failed += 1
-                report(f"FAILED {binder.name} binds, {connecter.name} connects: {name} {endpoint}")
+                report(f"FAILED {title}: {name} {endpoint}")
                 for side, output in zip(("connect", "bind"), outputs):
                     for text in output.splitlines()[-6:]:
                         report(f"    {side}: {text}")
-        print(f"{binder.name} binds, {connecter.name} connects: {counts}", flush=True)
+        print(f"{title}: {counts}", flush=True)
         total.add(counts)
+    write_results({"interop": outcomes}, arguments)
     return total
 
 
@@ -269,9 +305,10 @@ def main():
     parser.add_argument("--program", action="append", help="only these (test_context, ...)")
     parser.add_argument("--filter", help="only tests whose name contains this")
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, help="how many programs at a time")
     parser.add_argument("--load", action="store_true", help="keep a core busy meanwhile")
     parser.add_argument("--interop", action="store_true", help="run interop instead of the tests")
+    parser.add_argument("--results", type=Path, help="where to write what passed over our library")
     parser.add_argument("--write-ledger", action="store_true")
     parser.add_argument("--no-ledger", action="store_true", help="not all programs were built")
     parser.add_argument("--verbose", action="store_true")
@@ -285,6 +322,16 @@ def main():
         write_ledger(programs)
         return 0
     libraries = [Library(text) for text in arguments.lib or ["system="]]
+    refused = network.why_not()
+    if refused:
+        print(f"all programs share one network: {refused}")
+        arguments.enter_network = lambda: None
+    else:
+        network.become_able()
+        arguments.enter_network = network.enter_own
+    if not arguments.jobs:
+        # Tests wait most of the time; but where they share a network, they get into each other's way.
+        arguments.jobs = 2 if refused else 2 * len(os.sched_getaffinity(0))
     reports, total = [], Counts()
     load = None
     if arguments.load:
@@ -308,6 +355,8 @@ def main():
             load.wait()
     for line in reports:
         print(line)
+    for reason, number in total.skips.most_common():
+        print(f"SKIPPED {number} {reason}")
     print(total)
     return 0 if total.failed == 0 else 1
 

@@ -98,6 +98,23 @@ TEST(options_set_and_get) {
     }
 }
 
+// Stored, and no more.
+TEST_EACH(max_msgsz_limits_nothing, EACH_TRANSPORT) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_MSGSZ, 1));
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pull, transport));
+    SEND(push, "more than a byte");
+    EXPECT(pull, "more than a byte");
+}
+
+// How many threads there are is settled with the first socket.
+TEST(io_threads_after_the_first_socket) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_IO_THREADS, 0));
+    CONNECT(b, BIND(a, "tcp"));
+    BOUNCE(a, b);
+}
+
 TEST(options_out_of_range) {
     static const struct {
         int option, value;

@@ -283,6 +283,24 @@ TEST(tcp_kernel_options) {
     CHECK_EQ(value, 1);
 }
 
+TEST(tcp_backlog) {
+    static const int lengths[] = {100, 7, 1};
+    for (int i = 0; i < 3; i++) {
+        void *s = NEW_SOCKET(ZMQ_PAIR);
+        if (i > 0)
+            SET_INT(s, ZMQ_BACKLOG, lengths[i]);
+        void *mon = MONITOR(s, ZMQ_EVENT_LISTENING);
+        BIND(s, "tcp");
+        // Of a listening socket that is where Linux tells it.
+        struct tcp_info info = {0};
+        socklen_t size = sizeof info;
+        CHECK_OK(getsockopt(EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING).value, IPPROTO_TCP, TCP_INFO,
+                            &info, &size));
+        CHECK_EQ(info.tcpi_sacked, lengths[i]);
+        CLOSE(mon);
+    }
+}
+
 TEST(tcp_ipv6_listens_for_both) {
     if (!has_ipv6())
         skip("no IPv6");

@@ -53,6 +53,8 @@ static int call_poll_of_nothing(void *s) {
     return zmq_poll(NULL, 0, 100000);
 }
 
+static int call_proxy(void *s) { return zmq_proxy(s, s, NULL); }
+
 static void run_blocked(void *argument) {
     struct blocked *blocked = argument;
     blocked->result = blocked->call(blocked->socket);
@@ -86,6 +88,8 @@ TEST_EACH(poll_is_interrupted, EACH_TRANSPORT) { check_interrupted(ZMQ_PULL, tra
 TEST(poll_of_nothing_is_interrupted) {
     check_interrupted(ZMQ_PULL, "inproc", call_poll_of_nothing);
 }
+
+TEST_EACH(proxy_is_interrupted, EACH_TRANSPORT) { check_interrupted(ZMQ_REP, transport, call_proxy); }
 
 static void recv_with_retries(void *pull) {
     char buffer[8];

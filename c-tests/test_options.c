@@ -797,6 +797,38 @@ TEST(maxmsgsize_drops_the_connection) {
 }
 
 // Each frame is measured, not the message.
+// What is there already keeps the options it was made with.
+TEST_EACH(options_act_on_the_next_bind, "tcp", "ws") {
+    void *s = NEW_SOCKET(ZMQ_PULL), *before = NEW_SOCKET(ZMQ_PUSH), *after = NEW_SOCKET(ZMQ_PUSH);
+    const char *first = BIND(s, transport);
+    int64_t limit = 4;
+    CHECK_OK(zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    const char *second = BIND(s, transport);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    CONNECT(after, second);
+    SEND(after, "too long");
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    CONNECT(before, first);
+    SEND(before, "long");
+    SEND(before, "longer than that");
+    EXPECT(s, "long");
+    EXPECT(s, "longer than that");
+}
+
+TEST_EACH(options_act_on_the_next_connect, "tcp", "ipc", "ws") {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    const char *first = BIND(router, transport), *second = BIND(router, transport);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "before");
+    CONNECT(dealer, first);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "after");
+    SEND(dealer, "x");
+    EXPECT(router, "before", "x");
+    CONNECT(dealer, second);
+    CHECK_OK(zmq_disconnect(dealer, first));
+    SEND(dealer, "y");
+    EXPECT(router, "after", "y");
+}
+
 TEST(maxmsgsize_is_for_each_part) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     int64_t limit = 100;

@@ -21,7 +21,7 @@ static void need(const char *transport) {
 
 TEST_EACH(without_support_in_the_library, "vsock", "tipc") {
     if (zmq_has(transport))
-        skip("it is there");
+        skip("the library has it");
     char endpoint[64];
     snprintf(endpoint, sizeof endpoint, "%s://whatever", transport);
     void *s = NEW_SOCKET(ZMQ_PAIR);
@@ -64,7 +64,7 @@ TEST(tipc_ports_are_not_to_choose) {
 TEST(tipc_without_a_kernel_that_has_it) {
     need("tipc");
     if (kernel_has(AF_TIPC))
-        skip("the kernel has it");
+        skip("the kernel has such sockets");
     void *s = NEW_SOCKET(ZMQ_PAIR);
     CHECK_ERRNO(zmq_bind(s, "tipc://{5560,0,0}"), EAFNOSUPPORT);
     CHECK_ERRNO(zmq_bind(s, "tipc://<*>"), EAFNOSUPPORT);
@@ -85,7 +85,7 @@ TEST(tipc_without_a_kernel_that_has_it) {
 TEST_EACH(tipc_there_and_back, "name", "domain", "identity") {
     need("tipc");
     if (!kernel_has(AF_TIPC))
-        skip("the kernel does not have it");
+        skip("the kernel has no such sockets");
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
     if (strcmp(transport, "identity") == 0) {
         CONNECT(client, BIND_ADDRESS(server, "tipc://<*>"));
@@ -135,7 +135,7 @@ TEST(vsock_listening) {
 TEST(vsock_there_and_back) {
     need("vsock");
     if (!kernel_has(AF_VSOCK))
-        skip("the kernel does not have it");
+        skip("the kernel has no such sockets");
     void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
     const char *endpoint = BIND_ADDRESS(server, "vsock://*:*");
     char target[64];
@@ -147,6 +147,6 @@ TEST(vsock_there_and_back) {
     void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED);
     struct event event;
     if (!event_within(mon, &event, 500))
-        skip("no way back to this machine");
+        skip("vsock does not lead back to this machine");
     BOUNCE(client, server);
 }

@@ -230,6 +230,46 @@ TEST(pause_and_resume) {
     terminate(&s);
 }
 
+// Publishers that wait for their subscribers: one that does not read stops them through a proxy, and
+// nothing is lost. libzmq's proxy waits as well, and answers only then.
+TEST(a_subscriber_stops_the_publisher) {
+    enum { SIZE = 50000 };
+    struct proxy proxy = {.front = NEW_SOCKET(ZMQ_XSUB),
+                          .back = NEW_SOCKET(ZMQ_XPUB),
+                          .control = NEW_SOCKET(ZMQ_PAIR)};
+    struct steered s = {.proxy = proxy, .control = NEW_SOCKET(ZMQ_PAIR)};
+    void *pub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    void *all[] = {proxy.front, proxy.back, pub, sub};
+    for (int i = 0; i < 4; i++) {
+        SET_INT(all[i], ZMQ_SNDHWM, 10);
+        SET_INT(all[i], ZMQ_RCVHWM, 10);
+    }
+    SET_INT(pub, ZMQ_XPUB_NODROP, 1);
+    SET_INT(proxy.back, ZMQ_XPUB_NODROP, 1);
+    CONNECT(pub, BIND(proxy.front, "inproc"));
+    CONNECT(sub, BIND(proxy.back, "inproc"));
+    CONNECT(s.control, BIND(proxy.control, "inproc"));
+    start_thread(&s.proxy.thread, run_steerable, &s.proxy);
+    SET_TEXT(sub, ZMQ_SUBSCRIBE, "");
+    EXPECT_BYTES(pub, "\1", 1, false);
+    char *body = calloc(1, SIZE);
+    int sent = 0;
+    SET_INT(pub, ZMQ_SNDTIMEO, 200);
+    for (memcpy(body, &sent, sizeof sent); zmq_send(pub, body, SIZE, 0) == SIZE;
+         memcpy(body, &sent, sizeof sent))
+        CHECK(++sent < 1000);
+    CHECK_BETWEEN(sent, 20, 50);
+    SEND(s.control, "STATISTICS");
+    for (int i = 0; i < 8 && !reference_library(); i++)
+        CHECK_EQ(RECV(s.control).size, 8);
+    for (int i = 0; i < sent; i++) {
+        CHECK_EQ(zmq_recv(sub, body, SIZE, 0), SIZE);
+        CHECK(memcmp(body, &i, sizeof i) == 0);
+    }
+    EXPECT_NOTHING(sub);
+    terminate(&s);
+}
+
 TEST(paused_proxy_terminates) {
     struct steered s;
     start_steered(&s, ZMQ_PAIR, ZMQ_PAIR);

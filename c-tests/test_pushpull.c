@@ -140,6 +140,22 @@ TEST_EACH(what_waits_survives_the_sender, EACH_TRANSPORT) {
         EXPECT_BYTES(pull, &i, sizeof i, false);
 }
 
+// What a sender has not finished when it closes is no message.
+TEST_EACH(sender_gone_in_mid_message, EACH_TRANSPORT) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *other = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    const char *endpoint = BIND(pull, transport);
+    SET_INT(push, ZMQ_LINGER, -1);
+    CONNECT(push, endpoint);
+    SEND(push, "whole", "message");
+    SEND_BYTES(push, "begun", 5, ZMQ_SNDMORE);
+    CLOSE(push);
+    EXPECT(pull, "whole", "message");
+    EXPECT_NOTHING(pull);
+    CONNECT(other, endpoint);
+    SEND(other, "another's");
+    EXPECT(pull, "another's");
+}
+
 // A peer that dies in the middle of a message: the rest of it vanishes, the next message is whole.
 TEST_EACH(peer_gone_in_mid_message, EACH_TRANSPORT) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *first = NEW_SOCKET(ZMQ_PULL);

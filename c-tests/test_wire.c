@@ -412,7 +412,6 @@ TEST(repeated_subscriptions) {
     RAW_EXPECT_SILENT(fd);
 }
 
-// An XPUB passes up what takes back nothing.
 // Commands are no messages, whoever says them to whom.
 TEST_OURS_ONLY(subscriptions_to_who_does_not_publish, "it hands them out as messages") {
     static const struct {
@@ -429,6 +428,7 @@ TEST_OURS_ONLY(subscriptions_to_who_does_not_publish, "it hands them out as mess
     }
 }
 
+// An XPUB passes up what takes back nothing.
 TEST(unsubscription_of_what_nobody_had) {
     void *s = NEW_SOCKET(ZMQ_XPUB);
     int fd = ZMTP_PEER(s, "SUB");

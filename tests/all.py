@@ -5,8 +5,11 @@
   all.py [--load] TARGET...
 
 --load keeps one core busy meanwhile. A target that fails does not keep the next ones from running.
-What failed, and what a runner had to skip for want of a program, is said once more at the end; the
-last line is `N passed, N failed, N skipped`.
+What failed and what was skipped, and why, is said once more at the end; the last line is
+`N passed, N failed, N skipped`.
+
+A runner says `SKIPPED what: why`, and `not installed` in it only of what .ci/install-packages
+installs. With CI=true in the environment that is a failure.
 """
 
 import os
@@ -16,15 +19,19 @@ import sys
 import time
 
 CARGO = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
-FAILURE = re.compile(r"(FAILED|SKIPPED) .*|test \S+ \.\.\. FAILED")
+FAILURE = re.compile(r"FAILED .*|test \S+ \.\.\. FAILED")
+SKIP = re.compile(r"(?:SKIPPED|skipped:) +(.*)|test (\S+ \.\.\. ignored.*)")
+NOT_INSTALLED = re.compile(r"\bnot installed\b")
 OTHERS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*")
 
 
 def run(target):
-    """(passed, failed, skipped), seconds, failures. The output is passed on as it comes."""
+    """(passed, failed, skipped), seconds, what to say at the end. The output is passed on as it
+    comes."""
     print(f"==== make {target}", flush=True)
     start = time.monotonic()
-    counts, failures = [0, 0, 0], []
+    # Lines, each once and in their order.
+    counts, failures, skips = [0, 0, 0], {}, {}
     make = subprocess.Popen(
         [os.environ.get("MAKE", "make"), "--no-print-directory", target],
         stdin=subprocess.DEVNULL,
@@ -40,12 +47,20 @@ def run(target):
         if found:
             counts = [total + int(part) for total, part in zip(counts, found.groups())]
         elif FAILURE.match(line):
-            failures.append(line.rstrip())
+            failures[line.rstrip()] = None
+        elif SKIP.match(line):
+            skips[f"SKIPPED {' '.join(filter(None, SKIP.match(line).groups()))}"] = None
+    if counts[2] and not skips:
+        skips[f"SKIPPED {counts[2]}: its output does not say why"] = None
     if make.wait() != 0 and counts[1] == 0:
         # It did not get as far as counting: a program does not compile, a runner crashed.
         counts[1] = 1
-        failures.append(f"make {target} ended with status {make.returncode}")
-    return counts, time.monotonic() - start, failures
+        failures[f"FAILED: make ended with status {make.returncode}"] = None
+    if os.environ.get("CI") == "true":
+        for skip in filter(NOT_INSTALLED.search, list(skips)):
+            counts[1] += 1
+            failures[f"FAILED, as this is CI: {skip}"] = skips.pop(skip)
+    return counts, time.monotonic() - start, [*skips, *failures]
 
 
 def main():
@@ -60,9 +75,9 @@ def main():
             load.kill()
             load.wait()
     print()
-    for _, _, _, failures in rows:
-        for failure in failures:
-            print(failure)
+    for target, _, _, lines in rows:
+        for line in lines:
+            print(f"{target}: {line}")
     print(f"{'':16}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
     for target, counts, seconds, _ in rows:
         print(f"{target:16}{counts[0]:8}{counts[1]:8}{counts[2]:8}{seconds:9.0f}")

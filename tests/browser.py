@@ -27,6 +27,8 @@ import threading
 import time
 from pathlib import Path
 
+from checks import nothing_without
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = Path(__file__).resolve().parent / "browser"
 CERTIFICATES = ROOT / "c-tests/build/certificates"
@@ -443,14 +445,12 @@ def main():
     parser.add_argument("--filter", default="", help="only scenarios whose name contains this")
     arguments = parser.parse_args()
     if not CHROMIUM:
-        print("SKIPPED browser: without chromium no browser has talked to the library")
-        print(f"0 passed, 0 failed, {len(SCENARIOS)} skipped")
-        return 0
+        return nothing_without(["chromium"], "ws and wss with a browser")
     secure = (CERTIFICATES / "server.pem").exists() and shutil.which("openssl") is not None
     names = [name for name in SCENARIOS if arguments.filter in name]
     played = [name for name in names if secure or not name.startswith("wss")]
     if len(played) < len(names):
-        print("SKIPPED browser: without openssl no browser has talked wss")
+        print("SKIPPED wss with a browser: openssl is not installed")
     library = Library(arguments.library.resolve() / "libzmq.so.5")
     run = test(library, played[:], secure)
     skipped = len(names) - len(played)

@@ -24,8 +24,9 @@ class Checks:
         return good
 
     def skip(self, title, reason):
+        """What .ci/install-packages would have installed is "not installed"; see tests/all.py."""
         self.skipped += 1
-        print(f"skipped: {title}: {reason}", flush=True)
+        print(f"SKIPPED {title}: {reason}", flush=True)
 
     def runs(self, title, command, expected=None, **keywords):
         """Whether the command ends well and, if that is asked, says what is expected."""
@@ -36,6 +37,13 @@ class Checks:
         """Prints the line that tests/all.py reads; gives the exit status."""
         print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
         return 1 if self.failed else 0
+
+
+def nothing_without(packages, title):
+    """Says what a runner cannot do at all without these packages; gives the exit status."""
+    checks = Checks()
+    checks.skip(title, f"{', '.join(packages)} not installed")
+    return checks.finish()
 
 
 def run(command, environment=None, seconds=SECONDS, **keywords):

@@ -47,7 +47,7 @@ fn compiles_everywhere() {
         ("clang++", "c++", &["c++17"]),
     ] {
         if !cc::available(compiler) {
-            skipped(&format!("{compiler} is not installed"));
+            skipped(&format!("the header with {compiler}: it is not installed"));
             continue;
         }
         for standard in standards {
@@ -181,7 +181,7 @@ fn libzmq_header() -> Option<PathBuf> {
     let path = std::env::var_os("LIBZMQ_HEADER").unwrap_or_else(|| "/usr/include/zmq.h".into());
     let path = PathBuf::from(path);
     if !path.exists() {
-        skipped(&format!("no {} to compare with", path.display()));
+        skipped(&format!("libzmq's header: {} is not installed", path.display()));
         return None;
     }
     Some(path)

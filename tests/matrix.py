@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MPL-2.0
-"""Which test shows what: every function and constant of zmq.h, every transport, every capability.
+"""Which test shows what: every function and constant of zmq.h, every transport, every capability, and
+the behaviours of behaviour.py.
 
   matrix.py           checks that MATRIX.md is up to date and that every row has a test
   matrix.py --write   writes it
@@ -8,15 +9,18 @@
 A test shows a row if the row's name stands in the test, or in what it uses of its file and of the
 harness: functions, tables, macros. The sources are read as text, nothing is compiled. Of the tests
 of a row, those are named that say it themselves, have a name like the row's, and are about little
-else. The last line is `N passed, N failed, N skipped`, of which every row is one.
+else; one of these must have passed, if they have run since the library was built (results.py). The
+last line is `N passed, N failed, N skipped`, of which every row is one.
 """
 
 import ast
 import re
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from pathlib import Path
 
+import results
+from behaviour import BEHAVIOUR
 from checks import ROOT, Checks
 
 MATRIX = ROOT / "MATRIX.md"
@@ -281,6 +285,7 @@ def c_tests(numbers):
 
 # What a function that is a test has as its first parameter.
 SUBJECTS = {"library", "side", "checks"}
+HELPERS = {"run_side"}
 
 
 def python_words(node, names):
@@ -300,7 +305,7 @@ def python_words(node, names):
 
 def python_tests(names):
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        if path.name in ("matrix.py", "checks.py", "all.py"):
+        if path.name in ("matrix.py", "behaviour.py", "checks.py", "results.py", "all.py"):
             continue
         definitions, scenarios = {}, []
         for node in ast.parse(path.read_text()).body:
@@ -308,7 +313,7 @@ def python_tests(names):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 definitions[node.name] = words
                 arguments = [] if isinstance(node, ast.ClassDef) else node.args.args
-                if arguments and arguments[0].arg in SUBJECTS:
+                if arguments and arguments[0].arg in SUBJECTS and node.name not in HELPERS:
                     scenarios.append(node.name)
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 definitions[node.targets[0].id] = words
@@ -377,14 +382,33 @@ def note(row, names):
     return next((text for pattern, text in NOTES.items() if re.fullmatch(pattern, row.name)), "")
 
 
+def named_tests(text):
+    """"one: a b; two: c" is one: a, one: b, two: c."""
+    for part in text.split("; "):
+        program, _, names = part.partition(": ")
+        yield from (f"{program}: {name}" for name in names.split())
+
+
+def rust_tests():
+    for path in sorted((ROOT / "tests").glob("*.rs")):
+        for name in re.findall(r"#\[test\]\nfn (\w+)", path.read_text()):
+            yield f"{path.name}: {name}"
+
+
+def interop_scenarios():
+    source = (C_TESTS / "interop.c").read_text()
+    return {f"interop: {name}" for name in re.findall(r'^    \{"([\w-]+)", ZMQ_', source, re.M)}
+
+
 def page(found, names):
     lines = [
         "# What shows what",
         "",
         "Every function and constant of `zmq.h`, every transport, and every name that `zmq_has`",
-        f"knows, with tests that show it, at most {SHOWN}. Programs named `test_*` are in",
-        "[c-tests](c-tests) and run by `make test-c`; the others are in [tests](tests). Written by",
-        "`make matrix`; a row without a test fails `make test-matrix`.",
+        f"knows, with tests that show it, at most {SHOWN}; and how libzmq behaves, subject by subject.",
+        "Programs named `test_*` are in [c-tests](c-tests) and run by `make test-c`; the others are in",
+        "[tests](tests). Written by `make matrix`; a row without a test, or with none that passed,",
+        "fails `make test-matrix`.",
     ]
     for table in TABLES:
         shown = [(row, tests) for row, tests in found.items() if row.table == table]
@@ -392,6 +416,9 @@ def page(found, names):
         for row, tests in shown:
             named = ", ".join(tests[:SHOWN]) or "–"
             lines.append(f"| {row.name} | {named} | {note(row, names)} |")
+    for area, behaviours in BEHAVIOUR.items():
+        lines += ["", f"## Behaviour: {area}", "", "| what | tests |", "|---|---|"]
+        lines += [f"| {what} | {', '.join(named_tests(text))} |" for what, text in behaviours]
     return "\n".join(lines) + "\n"
 
 
@@ -403,8 +430,25 @@ def main():
     numbers = {row.name: row.value for row in listed}
     tests = [*c_tests(numbers), *python_tests(names)]
     found = {row: tests_of(row, tests, names) for row in listed}
-    for row, shown in found.items():
-        checks.check(f"{row.table}: {row.name}: no test", shown)
+    in_rust = set(rust_tests())
+    known = in_rust | interop_scenarios() | {f"{test.program}: {test.name}" for test in tests}
+    outcomes, excuses = results.read(), Counter()
+    # cargo leaves none of them out, and says itself which fail.
+    outcomes |= {test: ["passed"] for test in in_rust}
+    shown = {f"{row.table}: {row.name}": named[:SHOWN] for row, named in found.items()}
+    for area, behaviours in BEHAVIOUR.items():
+        shown |= {f"{area}: {what}": [*named_tests(text)] for what, text in behaviours}
+    for title, named in shown.items():
+        unknown = [test for test in named if test not in known]
+        excuse = results.excuse(named, outcomes)
+        if unknown or not named:
+            checks.check(f"{title}: no such test", False, unknown)
+        elif excuse:
+            excuses[excuse] += 1
+        else:
+            checks.check(f"{title}: none of its tests has passed", excuse is None, named)
+    for excuse, number in excuses.items():
+        checks.skip(f"whether the tests of {number} rows pass", excuse)
     text = page(found, names)
     if "--write" in sys.argv[1:]:
         MATRIX.write_text(text)

@@ -524,7 +524,7 @@ def drive(arguments):
         print(f"no libzmq.so.5 in {ours.directory}\n0 passed, 1 failed, 0 skipped")
         return 1
     if not libzmq.file:
-        print("libzmq5 is not installed\n0 passed, 0 failed, 1 skipped")
+        print("SKIPPED pyzmq over both: libzmq5 not installed\n0 passed, 0 failed, 1 skipped")
         return 0
     print(f"ours   {ours.file}\nlibzmq {libzmq.file}\npyzmq  {zmq.__version__} {zmq.__file__}")
     jobs = []
@@ -574,7 +574,8 @@ try:
     import zmq.devices
     import zmq.utils.monitor
 except ImportError as missing:
-    print(f"{sys.executable} has no pyzmq: {missing}\n0 passed, 0 failed, 1 skipped")
+    print(f"SKIPPED pyzmq over both: python3-zmq not installed: {missing}")
+    print("0 passed, 0 failed, 1 skipped")
     sys.exit(0)
 
 if __name__ == "__main__":

@@ -15,5 +15,5 @@ pub fn root() -> &'static Path {
 /// Tells why a test does nothing. Written past the capture of test output, so that it is seen.
 pub fn skipped(reason: &str) {
     // Nothing can be done about a closed stderr.
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {reason}");
 }
