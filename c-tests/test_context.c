@@ -202,6 +202,13 @@ TEST(several_io_threads) {
     }
 }
 
+TEST(max_sockets_after_the_first_socket) {
+    NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 1));
+    CHECK_EQ(zmq_ctx_get(context(), ZMQ_MAX_SOCKETS), 1);
+    NEW_SOCKET(ZMQ_PAIR);
+}
+
 TEST(max_sockets) {
     CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 3));
     void *last = NULL;

@@ -43,6 +43,8 @@ TEST(udp_is_not_for_these_types) {
         void *s = NEW_SOCKET(type);
         CHECK_ERRNO(zmq_bind(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
         CHECK_ERRNO(zmq_connect(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
+        CHECK_ERRNO(zmq_unbind(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
+        CHECK_ERRNO(zmq_disconnect(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
     }
 }
 
@@ -65,6 +67,7 @@ TEST(tcp_bind_errors) {
         {"tcp://:5555", ENODEV},
         {"tcp://no-such-interface:5555", ENODEV},
         {"tcp://[::1]:5555", ENODEV}, // IPV6 is off
+        {"tcp://[::1]:0;127.0.0.1:*", ENODEV},
         {"tcp://192.0.2.1:*", EADDRNOTAVAIL},
     };
     void *s = NEW_SOCKET(ZMQ_DEALER);

@@ -43,6 +43,8 @@ pub struct Context {
 #[derive(Default)]
 struct Members {
     sockets: HashMap<u64, Arc<dyn Member>>,
+    /// ZMQ_MAX_SOCKETS as it was with the first socket.
+    limit: Option<i32>,
     /// Sessions and listeners that still exist.
     leases: usize,
 }
@@ -89,11 +91,12 @@ impl Context {
 
     /// Adds a socket. ETERM once termination has begun, EMFILE beyond ZMQ_MAX_SOCKETS.
     pub fn join(&self, id: u64, member: Arc<dyn Member>) -> Result<()> {
-        let limit = self.options.lock().max_sockets;
+        let max_sockets = self.options.lock().max_sockets;
         let mut members = self.members.lock();
         if self.is_terminating() {
             return Err(Error::TERM);
         }
+        let limit = *members.limit.get_or_insert(max_sockets);
         if members.sockets.len() >= usize::try_from(limit).unwrap_or(0) {
             return Err(Error::MFILE);
         }

@@ -12,6 +12,8 @@ use crate::options::text::leading_int;
 /// "host:port" to bind to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpBind {
+    /// What stood in front as "source;". It has no use in a bind, but must be a local address.
+    pub source: Option<Host>,
     /// A name is that of an interface or, failing that, for DNS; ENODEV if it is neither.
     pub host: Host,
     /// 0: the system chooses.
@@ -19,15 +21,12 @@ pub struct TcpBind {
 }
 
 impl TcpBind {
-    /// EINVAL for a malformed address, ENODEV for an empty host. "source;" in front is checked
-    /// and not used.
+    /// EINVAL for a malformed address, ENODEV for an empty host.
     pub(super) fn parse(address: &[u8]) -> Result<TcpBind> {
         let (source, address) = split_source(address);
-        if let Some(source) = source {
-            parse_bindable(source)?;
-        }
+        let source = source.map(parse_bindable).transpose()?.map(|(host, _)| host);
         let (host, port) = parse_bindable(address)?;
-        Ok(TcpBind { host, port })
+        Ok(TcpBind { source, host, port })
     }
 }
 
@@ -172,8 +171,11 @@ mod tests {
             ("127.0.0.9:1;127.0.0.1:2", LOOPBACK, 2),
             ("a:1;b:2;127.0.0.1:3", LOOPBACK, 3),
         ] {
-            assert_eq!(TcpBind::parse(text.as_bytes()), Ok(TcpBind { host, port }), "{text}");
+            let parsed = TcpBind::parse(text.as_bytes()).map(|bind| (bind.host, bind.port));
+            assert_eq!(parsed, Ok((host, port)), "{text}");
         }
+        let from = TcpBind::parse(b"127.0.0.9:1;*:2").unwrap();
+        assert_eq!(from.source, Some(Host::V4(Ipv4Addr::new(127, 0, 0, 9))));
         for (text, error) in [
             ("127.0.0.1", Error::INVAL),
             ("127.0.0.1:", Error::INVAL),

@@ -6,7 +6,8 @@ use super::open::{Behind, Open};
 use crate::abi::*;
 use crate::ctx::inproc::Side;
 use crate::endpoint::{
-    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, Transport, WsConnect, tcp_endpoint,
+    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, TcpBind, Transport, WsConnect,
+    tcp_endpoint,
 };
 use crate::engine::{Inbound, Link, Outbound};
 use crate::errno::{Error, Result};
@@ -275,6 +276,7 @@ impl Open {
     /// zmq_unbind(3) and zmq_disconnect(3), which are the same.
     pub(super) fn take_back(&mut self, uri: &[u8]) -> Result<()> {
         let (transport, address) = endpoint::split(uri)?;
+        transport.compatible(self.options.socket_type, Role::Terminate)?;
         let mut taken = self.endpoints.take(uri);
         if taken.is_empty() && matches!(transport, Transport::Tcp | Transport::Tls) {
             for key in resolved_keys(transport, address, self.options.ipv6) {
@@ -381,12 +383,10 @@ fn listen(
             Ok(Listener::Ipc(ipc::adopt(fd, &IpcAddress::parse(address)?)?))
         }
         _ => match BindEndpoint::parse(transport, address)? {
-            BindEndpoint::Tcp(bind) => {
-                tcp::listen(&bind.host, bind.port, &settings).map(Listener::Tcp)
+            BindEndpoint::Tcp(bind) => listen_tcp(&bind, &settings).map(Listener::Tcp),
+            BindEndpoint::Tls(bind) => {
+                over_tcp(transport, String::new(), options, || listen_tcp(&bind, &settings))
             }
-            BindEndpoint::Tls(bind) => over_tcp(transport, String::new(), options, || {
-                tcp::listen(&bind.host, bind.port, &settings)
-            }),
             BindEndpoint::Ws(bind) | BindEndpoint::Wss(bind) => {
                 over_tcp(transport, bind.path, options, || {
                     let ipv6 = options.ipv6;
@@ -403,6 +403,13 @@ fn listen(
             BindEndpoint::Inproc(_) | BindEndpoint::Udp(_) => Err(Error::PROTONOSUPPORT.into()),
         },
     }
+}
+
+fn listen_tcp(bind: &TcpBind, settings: &SocketSettings) -> Result<tcp::Listener, ListenError> {
+    if let Some(source) = &bind.source {
+        host::resolve_local(source, 0, settings.ipv6, Dns::Forbidden)?;
+    }
+    tcp::listen(&bind.host, bind.port, settings)
 }
 
 /// A listener of a transport over tcp. What TLS needs is looked at before anything is opened.
