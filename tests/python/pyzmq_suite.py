@@ -18,6 +18,7 @@ Of pyzmq 27.3 these are skipped; each is named with its reason:
 """
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
@@ -48,7 +49,10 @@ def outcomes(report):
         if "failure" in children or "error" in children:
             yield name, "failed", None
         elif "skipped" in children:
-            yield name, "skipped", children["skipped"].get("message")
+            # Of a file that is skipped as a whole the reason is in the text.
+            skipped = children["skipped"]
+            whole = re.search(r"Skipped: (.*)['\"]\)", skipped.text or "")
+            yield name, "skipped", whole[1] if whole else skipped.get("message")
         else:
             yield name, "passed", None
 
