@@ -26,6 +26,7 @@ OPTIONS += [
     f"apt-get download {' '.join(LIBZMQ)}'"
 ]
 # What a program may expect to be there; seen by its own processes only, and gone with them.
+NAMESPACE = ["unshare", "--mount", "sh", "-c"]
 CHROOT = 'mount --bind /proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
 
 
@@ -55,6 +56,9 @@ def prepare():
         raise Unavailable("takes root")
     if not shutil.which("mmdebstrap"):
         raise Unavailable("mmdebstrap is not installed")
+    good, said = run([*NAMESPACE, "mount --bind / /"])
+    if not good:
+        raise Unavailable(f"no mount of its own: {said.strip()}")
     name, lines = sources()
     key = hashlib.sha256("\n".join([name, *lines, *OPTIONS]).encode()).hexdigest()
     stamp = WORK / "made-of"
@@ -81,7 +85,7 @@ class System:
 
     def inside(self, command):
         """The command that runs another one inside, as a process of the same number."""
-        return ["unshare", "--mount", "sh", "-c", CHROOT, self.root, *command]
+        return [*NAMESPACE, CHROOT, self.root, *command]
 
     def run(self, *command):
         """(whether it ended well, its output and errors)"""
