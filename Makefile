@@ -63,12 +63,12 @@ matrix:
 	$(PYTHON) tests/matrix.py --write
 
 # All tests: Rust unit and integration tests, the models of the hand-overs, the C harness over this
-# library and, where installed, over libzmq, both libraries talking to each other, directly and
+# library, built by gcc and by clang, and, where installed, over libzmq, both libraries talking to each other, directly and
 # through a TLS terminator, a browser, pyzmq over both, programs made for libzmq with this library
 # preloaded, and, with the feature, GSSAPI with a key server; what is installed and packaged, the
 # manual pages, the matrix of what is tested, pyzmq's own tests, programs and bindings made for
 # libzmq, and the fuzz targets. Each can be run alone.
-TESTS := test-rust test-models all test-c test-interop test-terminator test-browser test-pyzmq \
+TESTS := test-rust test-models all test-c test-c-clang test-interop test-terminator test-browser test-pyzmq \
 	test-preload test-gssapi test-bench test-install test-deb test-man test-matrix \
 	test-pyzmq-suite test-programs test-fuzz
 
@@ -84,6 +84,12 @@ test-models:
 test-c: all
 	$(C_TEST_LIBZMQ)
 	$(MAKE) -C c-tests test LIBS="$(C_TEST_LIBS)" ARGS="$(C_TEST_RESULTS) $(C_TEST_ARGS)"
+
+# The same programs, built by the other compiler.
+test-c-clang: all
+	if command -v clang >/dev/null; then \
+		$(MAKE) -C c-tests test CC=clang BUILD=../build/c-tests-clang LIBS="ours=../build/lib"; \
+	else echo "clang is not installed"; echo "0 passed, 0 failed, 1 skipped"; fi
 
 test-interop: all
 	$(C_TEST_LIBZMQ)
@@ -196,6 +202,6 @@ clean:
 	$(if $(wildcard c-tests/Makefile),$(MAKE) -C c-tests clean)
 
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header matrix test test-rust \
-	test-models test-c test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
+	test-models test-c test-c-clang test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
 	test-bench test-install test-deb test-man test-matrix test-pyzmq-suite test-programs fuzz \
 	test-fuzz test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MPL-2.0
-"""The Debian packages take the place of libzmq5 and libzmq3-dev in a system of their own.
+"""The Debian packages take the place of libzmq5 and libzmq3-dev in systems of their own.
 
   deb.py
 
-The system is a directory with dpkg's database, in which packages with the names, versions and files
+One is a Debian with programs that need libzmq, made by mmdebstrap (debian.py): apt puts the packages
+in the place of libzmq's and back, programs run before and after. It takes root, mmdebstrap, and the
+way to Debian's packages.
+The other is a directory with dpkg's database, in which packages with the names, versions and files
 that matter stand for the C library, libzmq's two packages, and a program and a package for
 developers that depend on them. dpkg checks dependencies and conflicts as it does anywhere. Then a
 program is built against what is installed there, and run. Needs no root.
@@ -15,12 +18,16 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
+import debian
+import programs
 from checks import ROOT, Checks, make, output, run
 
 WORK = ROOT / "build/deb-test"
 PACKAGES = ROOT / "build/deb"
+OURS = {"ferrozmq-libzmq5", "ferrozmq-libzmq-dev"}
 
 
 def stand_in(name, version, fields="", files=()):
@@ -98,18 +105,122 @@ def test_contents(checks, package, expected):
     checks.check(f"{package.name}: belongs to root", owners == {"root/root"}, owners)
 
 
-def test_program(checks, root, libdir):
+def build(checks, root, libdir, program):
+    """Whether an example was built with what is installed below root."""
     search = {
         "PKG_CONFIG_SYSROOT_DIR": root,
         "PKG_CONFIG_LIBDIR": root / libdir / "pkgconfig",
         "PKG_CONFIG_PATH": None,
     }
-    command = ["make", "-s", "-C", ROOT / "examples", f"BUILD={WORK}"]
-    if checks.runs("build", [*command, WORK / "request_reply"], environment=search):
+    (WORK / program).unlink(missing_ok=True)
+    command = ["make", "-s", "-C", ROOT / "examples", f"BUILD={WORK}", WORK / program]
+    return checks.runs(f"build {program}", command, environment=search)
+
+
+def test_program(checks, root, libdir):
+    if build(checks, root, libdir, "request_reply"):
         environment = {"LD_LIBRARY_PATH": root / libdir, "LD_PRELOAD": None}
         _, linked = run(["ldd", WORK / "request_reply"], environment=environment)
         checks.check("the library that is found", f"{root}/{libdir}" in linked, linked)
         checks.runs("run", [WORK / "request_reply"], "3 squared is 9", environment=environment)
+
+
+def test_stand_ins(checks, libdir, library, development):
+    root = new_system(libdir)
+    # libzmq3-dev holds on to its libzmq5 until it goes, too; apt also tells dpkg to let go.
+    arguments = ["--auto-deconfigure", "--install", library, development]
+    checks.check("installing both packages", *dpkg(root, *arguments))
+    here = installed(root)
+    others = {"some-program", "cppzmq-dev", "libc6", "libgcc-s1"}
+    checks.check("libzmq's packages have gone and the others stay", here == OURS | others, here)
+    checks.check("nothing is missing", *dpkg(root, "--audit"))
+    test_program(checks, root, libdir)
+    good, said = dpkg(root, "--remove", *OURS)
+    checks.check("what others need cannot be removed", not good and "some-program" in said, said)
+    checks.check("removing all", *dpkg(root, "--purge", *OURS, "some-program", "cppzmq-dev"))
+    left = [str(path) for path in root.glob("usr/**/*zmq*")]
+    checks.check("removing leaves nothing", not left, left)
+
+
+def apt_changes(checks, system, title, *arguments):
+    """Runs apt-get; gives the names of the packages that came, and of those that went."""
+    before = system.packages()
+    checks.check(title, *system.run("apt-get", "-qq", "--yes", "-oDpkg::Use-Pty=0", *arguments))
+    checks.check(f"{title}: dependencies are satisfied", *system.run("apt-get", "check"))
+    after = system.packages()
+    return after - before, before - after
+
+
+def libzmq_of(process):
+    """The libzmq that a process in any root has."""
+    maps = Path(f"/proc/{process.process.pid}/maps").read_text()
+    return " ".join(sorted(set(re.findall(r"/\S*/libzmq[^/\s]*", maps))))
+
+
+def test_debian_programs(checks, system, file):
+    """Debian's pyzmq, and condure with a handler over that; file is the library they should have."""
+    python = "import zmq; print(zmq.zmq_version()); print(open('/proc/self/maps').read())"
+    good, said = system.run("python3", "-c", python)
+    checks.check(f"python3-zmq runs over {file}", good and f"/{file}\n" in said, said)
+    with tempfile.TemporaryDirectory(dir=system.root / "tmp") as place:
+        endpoint = f"ipc:///tmp/{Path(place).name}/requests"
+        port = programs.free_port()
+        condure = ["condure", "--listen", f"127.0.0.1:{port},req", "--zclient-req", endpoint]
+        processes = [
+            programs.Process(system.inside(command), None)
+            for command in (condure, ["python3", "/srv/zhttp_handler.py", endpoint])
+        ]
+        try:
+            good, said = programs.web_session(port), ""
+        except OSError as error:
+            good, said = False, str(error)
+        files = [libzmq_of(process) for process in processes]
+        for process in processes:
+            process.process.terminate()
+        said += "\n".join(process.finish()[1] for process in processes)
+        good = good and all(name.endswith(f"/{file}") for name in files)
+        checks.check(f"condure runs over {file}", good, f"{files}\n{said}")
+
+
+def test_debian(checks, libdir, library, development):
+    try:
+        debian.prepare()
+    except debian.Unavailable as reason:
+        return checks.skip("packages in a Debian system", f"{reason}; stand-ins only")
+    system = debian.System(WORK / "debian")
+    here = system.packages()
+    (theirs,) = (system.root / libdir).glob("libzmq.so.5.*")
+    checks.check("libzmq is there", set(debian.LIBZMQ + debian.PROGRAMS) <= here, here)
+    system.copy(ROOT / "tests/python/zhttp_handler.py", "/srv")
+    test_debian_programs(checks, system, theirs.name)
+
+    packages = [f"/srv/{package.name}" for package in (library, development)]
+    for package in (library, development):
+        system.copy(package, "/srv")
+    change = apt_changes(checks, system, "apt installs both packages", "install", *packages)
+    checks.check("they replace libzmq's, nothing else", change == (OURS, set(debian.LIBZMQ)), change)
+    checks.check("dpkg --verify", *system.run("dpkg", "--verify", *OURS))
+    checks.check("dpkg --audit", system.run("dpkg", "--audit") == (True, ""))
+    (ours,) = (system.root / libdir).glob("libzmq.so.5.*")
+    test_debian_programs(checks, system, ours.name)
+    # Built outside with what is installed inside: Debian's C++ binding, too.
+    for program, says in (("request_reply", "3 squared is 9"), ("publish_subscribe", "sun")):
+        if build(checks, system.root, libdir, program):
+            system.copy(WORK / program, "/srv")
+            good, said = system.run(f"/srv/{program}")
+            checks.check(f"{program} runs inside", good and says in said, said)
+
+    good, said = system.run("dpkg", "--purge", *OURS)
+    checks.check("what others need cannot be removed", not good and "condure" in said, said)
+    files = [f"{debian.DOWNLOADS}/{name}" for name in os.listdir(system.root / debian.DOWNLOADS[1:])]
+    change = apt_changes(checks, system, "apt goes back to libzmq", "install", *files)
+    checks.check("libzmq's replace them, nothing else", change == (set(debian.LIBZMQ), OURS), change)
+    test_debian_programs(checks, system, theirs.name)
+    apt_changes(checks, system, "apt installs both packages again", "install", *packages)
+    _, gone = apt_changes(checks, system, "apt purges them", "purge", *OURS)
+    checks.check("with who needs them", gone == OURS | set(debian.PROGRAMS), gone)
+    left = [str(path) for path in system.root.glob("usr/**/*zmq*")]
+    checks.check("purging leaves nothing", not left, left)
 
 
 def main():
@@ -146,21 +257,8 @@ def main():
          "usr/share/man/man7/zmq_tcp.7.gz"],
     )
 
-    root = new_system(libdir)
-    # libzmq3-dev holds on to its libzmq5 until it goes, too; apt also tells dpkg to let go.
-    arguments = ["--auto-deconfigure", "--install", library, development]
-    checks.check("installing both packages", *dpkg(root, *arguments))
-    here = installed(root)
-    ours = {"ferrozmq-libzmq5", "ferrozmq-libzmq-dev"}
-    others = {"some-program", "cppzmq-dev", "libc6", "libgcc-s1"}
-    checks.check("libzmq's packages have gone and the others stay", here == ours | others, here)
-    checks.check("nothing is missing", *dpkg(root, "--audit"))
-    test_program(checks, root, libdir)
-    good, said = dpkg(root, "--remove", *ours)
-    checks.check("what others need cannot be removed", not good and "some-program" in said, said)
-    checks.check("removing all", *dpkg(root, "--purge", *ours, "some-program", "cppzmq-dev"))
-    left = [str(path) for path in root.glob("usr/**/*zmq*")]
-    checks.check("removing leaves nothing", not left, left)
+    test_stand_ins(checks, libdir, library, development)
+    test_debian(checks, libdir, library, development)
     return checks.finish()
 
 

@@ -4,8 +4,9 @@
 
   install.py
 
-The files and links; the header with every compiler there is; the examples built with pkg-config and
-with CMake, shared and static, after the whole installation was moved elsewhere; `make uninstall`.
+The files and links; the header, and a link of every function, shared and static, with gcc and clang
+as C and as C++; the examples built with pkg-config and with CMake, shared and static, after the whole
+installation was moved elsewhere; `make uninstall`.
 The last line is `N passed, N failed, N skipped`.
 """
 
@@ -23,6 +24,21 @@ REQUEST_REPLY = "1 squared is 1\n2 squared is 4\n3 squared is 9\n"
 PUBLISH_SUBSCRIBE = "weather: rain\nweather: sun\n"
 HEADER_PROGRAM = """#include <zmq.h>
 int main(void) { return ZMQ_VERSION != ZMQ_MAKE_VERSION(4, 3, 6) || zmq_errno() != 0; }
+"""
+FUNCTIONS_PROGRAM = """#define ZMQ_BUILD_DRAFT_API
+#include <stdio.h>
+#include <zmq.h>
+typedef void function(void);
+static function *const functions[] = {
+%s};
+int main(void)
+{
+    int found = 0;
+    for (unsigned i = 0; i < sizeof functions / sizeof *functions; i++)
+        found += functions[i] != NULL;
+    printf("%%d\\n", found);
+    return 0;
+}
 """
 
 
@@ -84,6 +100,31 @@ def test_header(checks, prefix, compilers, directory):
             command = [compiler, "-x", language, f"-std={std}", "-Wall", "-Wextra", "-Wpedantic"]
             command += ["-Wconversion", "-Werror", *draft, f"-I{prefix}/include", "-fsyntax-only"]
             checks.runs(" ".join(["zmq.h:", compiler, std, *draft]), [*command, program])
+
+
+def functions():
+    text = (ROOT / "include/zmq.h").read_text()
+    return re.findall(r"^ZMQ_EXPORT [^(]*?(zmq_\w+)\(", text, re.M)
+
+
+def test_functions(checks, prefix, libdir, compilers, directory):
+    """A program with all functions links, as C and as C++, and finds all of them when it is run."""
+    names = functions()
+    checks.check("the header declares the 97 functions", len(set(names)) == 97, names)
+    program = directory / "functions.c"
+    rows = "".join(f"    (function *) {name},\n" for name in names)
+    program.write_text(FUNCTIONS_PROGRAM % rows)
+    search = {"PKG_CONFIG_PATH": prefix / libdir / "pkgconfig", "PKG_CONFIG_LIBDIR": None}
+    # Each address is needed before main runs.
+    for kind, options in (("", ["-Wl,-z,now"]), ("_static", ["-static"])):
+        static = ["--static"] if kind else []
+        command = ["pkg-config", "--cflags", "--libs", *static, "libzmq"]
+        linked = output(command, environment=search).split()
+        for compiler, language in zip(compilers, ("c", "c++")):
+            built = directory / f"functions_{language}{kind}"
+            command = [compiler, "-x", language, program, "-x", "none", "-o", built, *options]
+            if checks.runs(f"{built.name}: {compiler}: build", [*command, *linked]):
+                runs_with(checks, f"{built.name}: {compiler}", built, "97", prefix / libdir)
 
 
 def runs_with(checks, title, program, expected, library_path=None):
@@ -183,6 +224,7 @@ def main():
         directory = WORK / compilers[0]
         test_pkg_config(checks, prefix, "lib", compilers, directory / "pkg-config")
         test_header(checks, prefix, compilers, directory)
+        test_functions(checks, prefix, "lib", compilers, directory)
         if shutil.which("cmake"):
             test_cmake(checks, moved, compilers, directory / "cmake")
         else:

@@ -4,10 +4,10 @@
 
   programs.py --library ../build/lib
 
-An asyncio server and its clients; a Jupyter kernel, with CURVE, too; condure, a web server that passes requests on;
-PHP and Perl. Where two processes talk, one may have libzmq: all but both. Those of Debian are found
-if they are installed, the kernel is installed by pip. The last line is
-`N passed, N failed, N skipped`.
+An asyncio server and its clients; a Jupyter kernel, with CURVE, too; condure, a web server that
+passes requests on; PHP, Perl, Ruby and Node.js. Where two processes talk, one may have libzmq: all
+but both. Those of Debian are found if they are installed; the kernel comes by pip, the binding of
+Node.js by npm. The last line is `N passed, N failed, N skipped`.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bindings import node
 from checks import ROOT, Checks, run
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +33,7 @@ OURS = str((ROOT / "build/lib/libzmq.so.5").resolve())
 BINDINGS = {
     "php": (["php", HERE / "bindings/session.php"], ["php", "-r", "exit(class_exists('ZMQ') ? 0 : 1);"]),
     "perl": (["perl", HERE / "bindings/session.pl"], ["perl", "-MZMQ::FFI", "-e", "1"]),
+    "ruby": (["ruby", HERE / "bindings/session.rb"], ["ruby", "-rffi-rzmq", "-e", ""]),
 }
 
 
@@ -98,7 +100,8 @@ def test_asyncio(checks, directory):
                 )
 
 
-def test_bindings(checks, directory):
+def bindings(checks, directory):
+    """The command of each that is there."""
     there = {}
     for name, (command, probe) in BINDINGS.items():
         good, _ = run(probe)
@@ -106,6 +109,16 @@ def test_bindings(checks, directory):
             there[name] = command
         else:
             checks.skip(f"{name}'s binding", "is not installed")
+    try:
+        node.prepare(directory)
+        there["node"] = ["env", f"NODE_PATH={node.MODULES}", "node", HERE / "bindings/session.js"]
+    except node.Unavailable as reason:
+        checks.skip("node's binding", reason)
+    return there
+
+
+def test_bindings(checks, directory):
+    there = bindings(checks, directory)
     for binder, bind in there.items():
         for connecter, connect in there.items():
             for title, first, second in libraries(directory):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """A virtual environment in build/python with pyzmq, built from its source against this library.
 
-The library is installed to a directory beside it, with the draft API visible to pyzmq. Made anew when
-what goes into it changes; the library is installed anew each time.
+Both of pyzmq's backends are built: programs get the one in Cython, unless PYZMQ_BACKEND is cffi. The
+library is installed to a directory beside it, with the draft API visible to pyzmq. Made anew when what
+goes into it changes; the library is installed anew each time.
 """
 
 import hashlib
@@ -64,16 +65,22 @@ def prepare():
     source = ["--no-deps", "--no-build-isolation", "--no-binary", "pyzmq"]
     step([*pip, "download", "-q", *source, "-d", WORK, f"pyzmq=={PYZMQ}"])
     archive = WORK / f"pyzmq-{PYZMQ}.tar.gz"
-    # Not the one that came with the rest, which has a libzmq of its own, and not from the cache of an
-    # earlier build, which was against another library.
-    step(
-        [*pip, "install", "-q", *source, "--force-reinstall", "--no-cache-dir", archive],
-        environment={
-            "ZMQ_PREFIX": PREFIX,
-            "ZMQ_DRAFT_API": "1",
-            "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
-        },
-    )
+    # Not from the cache of an earlier build, which was against another library.
+    build = [*pip, "install", "-q", *source, "--no-cache-dir", archive]
+    environment = {
+        "ZMQ_PREFIX": PREFIX,
+        "ZMQ_DRAFT_API": "1",
+        "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
+    }
+    # Not the one that came with the rest, which has a libzmq of its own.
+    step([*build, "--force-reinstall"], environment=environment | {"PYZMQ_BACKEND": "cython"})
+    # Of the one with the other backend just that.
+    other = WORK / "cffi"
+    shutil.rmtree(other, ignore_errors=True)
+    step([*build, "--target", other], environment=environment | {"PYZMQ_BACKEND": "cffi"})
+    (built,) = other.glob("zmq/backend/cffi/_cffi.*")
+    (installed,) = PYTHON.parent.parent.glob("lib/python*/site-packages/zmq/backend/cffi")
+    shutil.copy(built, installed)
     # Not its package beside the tests: it would be taken for the one that was built.
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
