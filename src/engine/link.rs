@@ -356,6 +356,14 @@ impl Link {
         }
     }
 
+    /// The same for an answer to what is being read: all of them go out when the read is over.
+    pub(super) fn answer(&self, frame: &[u8]) {
+        if !self.queue_command(frame) {
+            self.write_unpaced(Caller::Beside);
+            let _ = self.queue_command(frame);
+        }
+    }
+
     /// The same for the last command of a connection whose input has ended: it goes out before the
     /// failure is reported, see [`write_last_words`](Link::write_last_words). False: it is not sent.
     pub(super) fn queue_command(&self, frame: &[u8]) -> bool {
@@ -477,7 +485,8 @@ impl Link {
         Some(progress)
     }
 
-    /// Takes the promise back. False: something is waiting, the promise stays.
+    /// Takes the promise back, as long as [`was_released`](Link::was_released) agrees. False:
+    /// something is waiting, the promise stays.
     pub fn release(&self) -> bool {
         if !self.ownership.try_io() {
             return false;
@@ -487,6 +496,12 @@ impl Link {
             return false;
         }
         self.ownership.io_done();
+        true
+    }
+
+    /// After [`release`](Link::release) and a heavy fence. False: something was appended meanwhile,
+    /// the promise stays.
+    pub fn was_released(&self) -> bool {
         if self.has_waiting() && self.ownership.try_io() {
             self.ownership.io_keep();
             return false;
@@ -508,6 +523,8 @@ impl Link {
         if let ReadEnd::Failed(failure) = end {
             self.write_last_words();
             self.request(Request::Failed(failure));
+        } else if self.commands_waiting.load(Ordering::Acquire) {
+            self.write_unpaced(Caller::Beside);
         }
         (activated, end)
     }

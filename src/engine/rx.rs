@@ -563,7 +563,7 @@ impl Rx {
         if let Command::Ping { ttl_deciseconds, context } = Command::parse(body) {
             let mut frame = Vec::new();
             Command::Pong { context }.encode_frame(&mut frame);
-            link.send_command(&frame);
+            link.answer(&frame);
             if ttl_deciseconds > 0 {
                 link.ping_ttl(ttl_deciseconds, self.reads.wrapping_sub(u64::from(!last)));
             }

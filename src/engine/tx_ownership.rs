@@ -103,10 +103,10 @@ impl TxOwnership {
         self.leave(TxState::Io);
     }
 
-    /// The I/O thread takes its promise back. It must look at the pipe again.
+    /// The I/O thread takes its promise back. It must make a [`heavy_fence`], which is one for
+    /// several outputs, and look at the pipe again.
     pub fn io_done(&self) {
         self.leave(TxState::Idle);
-        heavy_fence();
     }
 
     pub fn state(&self) -> TxState {
@@ -287,6 +287,7 @@ mod model {
                 return false;
             }
             self.ownership.io_done();
+            heavy_fence();
             if self.has_waiting() && self.ownership.try_io() {
                 self.ownership.io_keep();
                 return false;

@@ -8,8 +8,9 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{ASYNC_ONLY, Home, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, Home, Link, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
+use crate::pipe::asymmetric::heavy_fence;
 use crate::transport::workers::Workers;
 use crate::transport::{self, Resolver};
 use crate::zmtp::Work;
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 const PROMISE_REST: Duration = Duration::from_micros(50);
 const FULL_LOOKS: u32 = 8;
 const REST_DOUBLINGS: u32 = 4;
+/// A stream is full if two rests bring a batch; longer ones than this must bring as much more.
+const FULL_REST_DOUBLINGS: u32 = 2;
 /// The I/O thread's rests end this close to their time.
 const TIMER_SLACK_NS: u64 = 1000;
 /// How long a sender may pause before what it began as a stream counts as ended: the I/O thread
@@ -246,6 +249,8 @@ struct Promise {
     appended: u64,
     sent: u64,
     age: Age,
+    /// The output was given back, but for a last look.
+    released: bool,
 }
 
 /// How long a promise has been there.
@@ -357,8 +362,12 @@ impl Reactor {
         // mio counts in milliseconds; this rest is shorter.
         let mut fds =
             [libc::pollfd { fd: self.poll.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
-        let rest = PROMISE_REST * (1 << (self.full_looks / FULL_LOOKS).min(REST_DOUBLINGS));
+        let rest = PROMISE_REST * (1 << self.rest_doublings());
         let _ = transport::poll_fds(&mut fds, Some(rest));
+    }
+
+    fn rest_doublings(&self) -> u32 {
+        (self.full_looks / FULL_LOOKS).min(REST_DOUBLINGS)
     }
 
     fn handle_event(&mut self, event: &mio::event::Event) {
@@ -476,7 +485,7 @@ impl Reactor {
             && !std::mem::replace(&mut session.promised, true)
         {
             let age = if ASYNC_ONLY { Age::Settled } else { Age::New };
-            self.promises.push(Promise { session: id, appended: 0, sent: 0, age });
+            self.promises.push(Promise { session: id, appended: 0, sent: 0, age, released: false });
         }
     }
 
@@ -489,24 +498,35 @@ impl Reactor {
             if self.promises.is_empty() { 0 } else { self.full_looks.saturating_add(1) };
         let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
-        promises.retain_mut(|promise| {
-            let keep = self.keep_promise(promise, volume);
-            if !keep && let Some(session) = self.sessions.get_mut(&promise.session) {
-                session.promised = false;
-            }
-            keep
-        });
+        promises
+            .retain_mut(|promise| self.keep_promise(promise, volume) || self.end_promise(promise));
+        if promises.iter().any(|promise| promise.released) {
+            heavy_fence();
+            promises.retain_mut(|promise| {
+                !std::mem::take(&mut promise.released)
+                    || self.link(promise.session).is_some_and(|link| !link.was_released())
+                    || self.end_promise(promise)
+            });
+        }
         self.promises.append(&mut promises);
+    }
+
+    fn link(&self, session: u64) -> Option<Arc<Link>> {
+        self.sessions.get(&session)?.link.clone()
+    }
+
+    /// Forgets a promise. Always false.
+    fn end_promise(&mut self, promise: &Promise) -> bool {
+        if let Some(session) = self.sessions.get_mut(&promise.session) {
+            session.promised = false;
+        }
+        false
     }
 
     /// `volume` is what was appended to all of them before the last look. False: the promise has
     /// been taken back.
     fn keep_promise(&mut self, promise: &mut Promise, volume: u64) -> bool {
-        let Some(link) =
-            self.sessions.get(&promise.session).and_then(|session| session.link.clone())
-        else {
-            return false;
-        };
+        let Some(link) = self.link(promise.session) else { return false };
         let before = (promise.appended, promise.sent);
         promise.appended = link.appended();
         promise.sent = link.sent();
@@ -521,10 +541,11 @@ impl Reactor {
             Age::Settled => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
         };
         self.promised_volume += appended;
-        // Two more rests like this one, and the sender has a batch to write.
+        // Two more rests like this one, or like the longest that counts, and the sender has a batch to write.
         let waiting = promise.appended.saturating_sub(promise.sent);
         let batch = link.batch();
-        let full = stream && waiting < batch && waiting + 2 * appended >= batch;
+        let in_a_rest = appended >> self.rest_doublings().saturating_sub(FULL_REST_DOUBLINGS);
+        let full = stream && waiting < batch && waiting + 2 * in_a_rest >= batch;
         if !full {
             self.full_looks = 0;
         }
@@ -536,7 +557,8 @@ impl Reactor {
                 return false;
             }
         }
-        stream || !link.release()
+        promise.released = !stream && link.release();
+        true
     }
 
     /// Acts on a round of writing. True: the promise to write stays.

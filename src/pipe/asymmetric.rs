@@ -17,7 +17,7 @@ pub use stand_in::{can_be_light, heavy_fence, light_fence};
 mod here {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// Heavy fences are known to work. Whoever makes one does so whether this is set or not.
     static LIGHT: AtomicBool = AtomicBool::new(false);
@@ -36,9 +36,19 @@ mod here {
     #[cold]
     pub fn heavy_fence() {
         fence(Ordering::SeqCst);
-        if !fence_all_threads() && LIGHT.load(Ordering::Relaxed) {
-            // It worked once, so it was forbidden since. A processor does not hold back a store for
-            // nearly as long.
+        if !fence_all_threads() && can_be_light() {
+            forbidden();
+        }
+    }
+
+    /// It worked once, so it was forbidden since: light fences are full ones from now on. For a
+    /// while there may be some that were not; a processor does not hold back a store for nearly as
+    /// long as this waits.
+    fn forbidden() {
+        static SINCE: OnceLock<Instant> = OnceLock::new();
+        let since = SINCE.get_or_init(Instant::now);
+        LIGHT.store(false, Ordering::Relaxed);
+        if since.elapsed() < Duration::from_millis(10) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

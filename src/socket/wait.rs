@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 /// How long a caller yields before it sleeps...
 const SPIN: Duration = Duration::from_micros(20);
 /// ...or up to so long, if it was as busy before: the batches of a stream come at such distances, and
-/// whoever sleeps in between costs the sender a wake-up each time.
+/// whoever sleeps in between costs the sender a wake-up each time...
 const LONGEST_SPIN: Duration = Duration::from_micros(60);
+/// ...unless it has done something else meanwhile.
+const LONGEST_BATCH: Duration = Duration::from_millis(1);
 /// After so many fruitless spins in a row the next waits do without.
 const MISSES: u32 = 8;
 /// For so many waits.
@@ -58,7 +60,8 @@ impl SpinGauge {
     /// Until when to spin, from now on.
     pub fn until(&self, now: Instant) -> Instant {
         let busy = self.ended.map(|ended| now.saturating_duration_since(ended));
-        now + busy.unwrap_or_default().clamp(SPIN, LONGEST_SPIN)
+        let batch = busy.filter(|busy| *busy < LONGEST_BATCH).unwrap_or_default();
+        now + batch.clamp(SPIN, LONGEST_SPIN)
     }
 
     /// What was waited for has come.

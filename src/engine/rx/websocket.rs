@@ -397,7 +397,7 @@ impl Rx {
             mask.apply(payload);
         }
         match head.kind {
-            Kind::Ping => link.send_command(&control(Kind::Pong, payload)),
+            Kind::Ping => link.answer(&control(Kind::Pong, payload)),
             Kind::Close => {
                 let _ = link.queue_command(&control(Kind::Close, &close::answer(payload)));
             }

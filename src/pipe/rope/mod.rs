@@ -375,7 +375,8 @@ impl Writer {
             light_fence();
         } else {
             position.swap(self.position(), Ordering::SeqCst);
-            #[cfg(feature = "loom")]
+            // On x86 the exchange is a fence by itself; loom knows of none that are.
+            #[cfg(any(feature = "loom", not(target_arch = "x86_64")))]
             fence(Ordering::SeqCst);
             self.count_awake();
         }
@@ -391,7 +392,7 @@ impl Writer {
     fn count_awake(&mut self) {
         self.found_awake += 1;
         if self.found_awake == AWAKE && can_be_light() {
-            self.shared.flags.light.store(true, Ordering::Relaxed);
+            self.shared.flags.light.store(true, Ordering::Release);
             // A reader that goes to sleep without having seen this is seen by every commit from now
             // on.
             fence(Ordering::SeqCst);

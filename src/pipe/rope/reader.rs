@@ -281,10 +281,13 @@ impl Reader {
 
     /// Goes to sleep. False: there is a frame after all, or the rope was closed.
     pub fn sleep(&mut self) -> bool {
-        self.shared.flags.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if self.shared.flags.light.load(Ordering::Acquire) {
-            heavy_fence();
+        // A reader that nobody has woken since is seen to be asleep by every later commit.
+        if !self.shared.flags.asleep.load(Ordering::Relaxed) {
+            self.shared.flags.asleep.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.shared.flags.light.load(Ordering::Acquire) {
+                heavy_fence();
+            }
         }
         // Frames to be passed over are no reason to stay awake, so asking for news is not enough.
         if self.frame().is_some() || self.closed() {
