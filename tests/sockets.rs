@@ -201,6 +201,22 @@ fn a_monitor_stops_after_the_listener_is_closed() {
 }
 
 #[test]
+fn events_that_a_monitor_loses_are_counted() {
+    let mut context = Context::new();
+    let server = context.socket(ZMQ_DEALER);
+    assert_eq!(zmq::socket::lost_events(server), Ok(None));
+    // SAFETY: a string.
+    assert_eq!(unsafe { zmq_socket_monitor(server, c"inproc://m".as_ptr(), ZMQ_EVENT_ALL) }, 0);
+    bind(server, c"tcp://127.0.0.1:*");
+    assert_eq!(zmq::socket::lost_events(server), Ok(Some(1)), "nobody reads");
+    let monitor = context.socket(ZMQ_PAIR);
+    connect(monitor, c"inproc://m");
+    bind(server, c"tcp://127.0.0.1:*");
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_LISTENING));
+    assert_eq!(zmq::socket::lost_events(server), Ok(Some(1)));
+}
+
+#[test]
 fn after_unbind_nothing_more_comes_but_what_came_can_be_read() {
     let mut context = Context::new();
     let server = context.socket(ZMQ_PULL);

@@ -3,8 +3,10 @@
 //! Socket monitors (zmq_socket_monitor(3)).
 //!
 //! A monitor is a socket of its own, bound to an inproc name, that the library sends events to.
-//! Sending never waits: when nobody reads, events beyond the high-water mark are dropped, so that
-//! a forgotten monitor holds up neither an I/O thread nor a caller.
+//! Sending never waits: when nobody reads, events beyond the high-water mark are lost, so that a
+//! forgotten monitor holds up neither an I/O thread nor a caller. They are counted, and the value of
+//! MONITOR_STOPPED, for which there is always room, tells the reader how many there were. What a PUB
+//! socket does not send to a subscriber that stands at its mark it does not know, here as elsewhere.
 
 use super::{Socket, api};
 use crate::abi::*;
@@ -51,6 +53,15 @@ impl Drop for MonitorLease {
 struct Monitor {
     handle: Handle,
     version: i32,
+    /// Events that nobody was there for, or that there was no room for.
+    lost: u64,
+}
+
+/// How far a monitor's socket may be filled by an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    UpToMark,
+    Always,
 }
 
 /// The handle of the monitor's socket, which only the library uses.
@@ -65,13 +76,12 @@ impl Handle {
 impl MonitorSlot {
     /// Reports an event if somebody has asked for it.
     pub fn report(&self, event: &Event) {
-        if self.events.load(Ordering::Relaxed) & event.event == 0 {
+        if !self.wants(event.event) {
             return;
         }
-        let monitor = self.monitor.lock();
-        let Some(monitor) = &*monitor else { return };
-        // What there is no room for is dropped.
-        let _ = monitor.send(event);
+        if let Some(monitor) = &mut *self.monitor.lock() {
+            monitor.report(event);
+        }
     }
 
     /// Asks for this event?
@@ -81,14 +91,6 @@ impl MonitorSlot {
 
     /// Ends the monitor; its last event is MONITOR_STOPPED.
     pub fn stop(&self) {
-        let stopped = ZMQ_EVENT_MONITOR_STOPPED as u64;
-        self.report(&Event {
-            event: stopped,
-            values: vec![0],
-            local: Vec::new(),
-            remote: Vec::new(),
-            bound: true,
-        });
         self.replace(None, 0);
     }
 
@@ -96,21 +98,52 @@ impl MonitorSlot {
     fn replace(&self, monitor: Option<Monitor>, events: u64) {
         let before = {
             let mut place = self.monitor.lock();
-            self.events.store(events, Ordering::Relaxed);
+            let wanted = self.events.swap(events, Ordering::Relaxed);
+            if let Some(before) = &*place
+                && wanted & ZMQ_EVENT_MONITOR_STOPPED as u64 != 0
+            {
+                before.report_end();
+            }
             std::mem::replace(&mut *place, monitor)
         };
         if let Some(before) = before {
             let _ = api::close(before.handle.get());
         }
     }
+
+    /// How many events the present monitor has lost.
+    fn lost(&self) -> Option<u64> {
+        self.monitor.lock().as_ref().map(|monitor| monitor.lost)
+    }
 }
 
 impl Monitor {
-    fn send(&self, event: &Event) -> Result<()> {
+    fn report(&mut self, event: &Event) {
+        if self.send(event, Room::UpToMark).is_err() {
+            self.lost += 1;
+        }
+    }
+
+    fn report_end(&self) {
+        let stopped = Event {
+            event: ZMQ_EVENT_MONITOR_STOPPED as u64,
+            values: vec![self.lost],
+            local: Vec::new(),
+            remote: Vec::new(),
+            bound: true,
+        };
+        let _ = self.send(&stopped, Room::Always);
+    }
+
+    fn send(&self, event: &Event, room: Room) -> Result<()> {
         let socket = Socket::lookup(self.handle.get())?;
         let mut core = socket.lock();
         let open = core.as_mut().ok_or(Error::NOTSOCK)?;
         open.process_mail();
+        if room == Room::Always {
+            open.options.sndhwm = 0;
+            open.limits_changed();
+        }
         let frames = self.frames(event);
         let last = frames.len() - 1;
         for (number, frame) in frames.iter().enumerate() {
@@ -124,7 +157,7 @@ impl Monitor {
             let mut head = Vec::with_capacity(6);
             head.extend_from_slice(&(event.event as u16).to_ne_bytes());
             let value = event.values.first().copied().unwrap_or(0);
-            head.extend_from_slice(&(value as u32).to_ne_bytes());
+            head.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_ne_bytes());
             let address = if event.bound { &event.local } else { &event.remote };
             return vec![head, address.clone()];
         }
@@ -181,6 +214,14 @@ pub fn monitor(
         let _ = api::close(own);
         return Err(error);
     }
-    slot.replace(Some(Monitor { handle: Handle(own as usize), version }), events);
+    slot.replace(Some(Monitor { handle: Handle(own as usize), version, lost: 0 }), events);
     Ok(())
+}
+
+/// How many events the socket's monitor has lost so far, for tests; `None` without a monitor. A
+/// program learns it from the value of MONITOR_STOPPED.
+pub fn lost_events(handle: *mut c_void) -> Result<Option<u64>> {
+    let socket = Socket::lookup(handle)?;
+    let slot = socket.lock().as_ref().ok_or(Error::NOTSOCK)?.port.monitor.clone();
+    Ok(slot.lost())
 }
