@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // Draft options: ZMQ_HELLO_MSG, ZMQ_DISCONNECT_MSG, ZMQ_HICCUP_MSG, ZMQ_ROUTER_NOTIFY,
-// ZMQ_RECONNECT_STOP (zmq_setsockopt(3)).
+// ZMQ_RECONNECT_STOP, ZMQ_BUSY_POLL and others (zmq_setsockopt(3)).
 #include "harness.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 // ---- ZMQ_HELLO_MSG -----------------------------------------------------------------------------
@@ -516,6 +517,37 @@ TEST(whole_numbers) {
         SET_INT(socket, rows[i].option, rows[i].lowest);
         CHECK_EQ(GET_INT(socket, rows[i].option), rows[i].lowest);
     }
+}
+
+static int busy_poll_of(int fd) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, &size));
+    return value;
+}
+
+// The descriptors of both sides have what was set.
+TEST(busy_poll) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0), value = 50;
+    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) != 0)
+        skip("the system does not let it be set");
+    close(fd);
+    void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
+    void *of_server = MONITOR(server, ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED);
+    void *of_client = MONITOR(client, ZMQ_EVENT_CONNECTED);
+    SET_INT(server, ZMQ_BUSY_POLL, 70);
+    SET_INT(client, ZMQ_BUSY_POLL, 30);
+    CONNECT(client, BIND(server, "tcp"));
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_server, ZMQ_EVENT_LISTENING).value), 70);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_server, ZMQ_EVENT_ACCEPTED).value), 70);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value), 30);
+    BOUNCE(client, server);
+    // For the next connections; without it the system's own value stays.
+    SET_INT(client, ZMQ_BUSY_POLL, 0);
+    CONNECT(client, BIND(server, "tcp"));
+    const int usual = busy_poll_of(fd = socket(AF_INET, SOCK_STREAM, 0));
+    close(fd);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value), usual);
 }
 
 // Whatever the sizes, everything arrives.
