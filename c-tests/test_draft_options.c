@@ -550,14 +550,51 @@ TEST(busy_poll) {
     CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value), usual);
 }
 
+// What a STREAM socket hands out is what one read has brought.
+TEST(parts_of_a_stream) {
+    enum { TOTAL = 60000 };
+    static const int sizes[] = {1, 100, 8192, 50000};
+    for (int i = 0; i < 4; i++) {
+        void *stream = NEW_SOCKET(ZMQ_STREAM);
+        SET_INT(stream, ZMQ_IN_BATCH_SIZE, sizes[i]);
+        SET_INT(stream, ZMQ_STREAM_NOTIFY, 0);
+        int fd = RAW_PEER(stream);
+        size_t longest = 0, wanted = sizes[i] > 100 ? 8192 : (size_t)sizes[i];
+        char *bytes = calloc(1, TOTAL);
+        // Once the peer is ahead of the reader, parts are as long as they may be.
+        WAIT_UNTIL(({
+            RAW_SEND(fd, bytes, TOTAL);
+            for (size_t received = 0; received < TOTAL;) {
+                CHECK(RECV(stream).more);
+                const size_t size = RECV(stream).size;
+                CHECK_BETWEEN(size, 1, sizes[i]);
+                received += size;
+                longest = size > longest ? size : longest;
+            }
+            longest >= wanted && (sizes[i] <= 8192 || longest > 8192);
+        }));
+        free(bytes);
+        close(fd);
+    }
+}
+
 // Whatever the sizes, everything arrives.
 TEST_EACH(small_batches, EACH_TRANSPORT) {
-    void *scatter = NEW_SOCKET(ZMQ_SCATTER), *gather = NEW_SOCKET(ZMQ_GATHER);
-    SET_INT(scatter, ZMQ_OUT_BATCH_SIZE, 1);
-    SET_INT(gather, ZMQ_IN_BATCH_SIZE, 1);
-    CONNECT(scatter, BIND(gather, transport));
-    for (int i = 0; i < 100; i++)
-        SEND(scatter, "message");
-    for (int i = 0; i < 100; i++)
-        EXPECT(gather, "message");
+    static const int sizes[] = {1, 100, 100000};
+    for (int i = 0; i < 3; i++) {
+        void *scatter = NEW_SOCKET(ZMQ_SCATTER), *gather = NEW_SOCKET(ZMQ_GATHER);
+        SET_INT(scatter, ZMQ_OUT_BATCH_SIZE, sizes[i]);
+        SET_INT(gather, ZMQ_IN_BATCH_SIZE, sizes[i]);
+        CONNECT(scatter, BIND(gather, transport));
+        static char large[20000];
+        memset(large, 'x', sizeof large);
+        for (int k = 0; k < 100; k++) {
+            SEND(scatter, "message");
+            SEND_BYTES(scatter, large, k % 2 ? 300 : sizeof large, 0);
+        }
+        for (int k = 0; k < 100; k++) {
+            EXPECT(gather, "message");
+            CHECK_EQ(RECV(gather).size, k % 2 ? 300 : sizeof large);
+        }
+    }
 }
