@@ -480,16 +480,60 @@ TEST_OURS_ONLY(a_monitor_that_is_read_again, "zmq_bind waits for ever once 1000 
     CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, 7 + 14);
 }
 
+// As libzmq's examples have it: first the monitor, then a thread that connects to it. libzmq waits for
+// the reader with the first event.
 TEST_OURS_ONLY(events_before_there_is_a_reader, "zmq_bind waits for one") {
+    enum { EVENTS = KEPT + 5 };
     void *s = NEW_SOCKET(ZMQ_DEALER), *mon = NEW_SOCKET(ZMQ_PAIR);
     CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED));
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < EVENTS; i++)
         fail_to_bind(s, i);
+    // It gets them although nothing more happens.
     CONNECT(mon, "inproc://m");
-    fail_to_bind(s, 5);
-    expect_failure(mon, 5);
+    for (int i = 0; i < KEPT; i++)
+        expect_failure(mon, i);
+    fail_to_bind(s, EVENTS);
+    expect_failure(mon, EVENTS);
+    // After it comes another one.
+    CLOSE(mon);
+    fail_to_bind(s, EVENTS + 1);
+    mon = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(mon, "inproc://m");
+    expect_failure(mon, EVENTS + 1);
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
-    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, 5);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, EVENTS - KEPT);
+}
+
+struct reader {
+    char endpoint[32];
+    _Atomic bool has_begun;
+    struct thread thread;
+};
+
+static void read_events(void *argument) {
+    struct reader *reader = argument;
+    void *mon = zmq_socket(context(), ZMQ_PAIR);
+    CHECK_OK(zmq_connect(mon, reader->endpoint));
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    reader->has_begun = true;
+    EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+    CHECK_OK(zmq_close(mon));
+}
+
+TEST(a_reader_that_is_started_after_its_monitor) {
+    for (int i = 0; i < 20; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        struct reader reader = {0};
+        snprintf(reader.endpoint, sizeof reader.endpoint, "inproc://m-%d", i);
+        CHECK_OK(zmq_socket_monitor(s, reader.endpoint, ZMQ_EVENT_ALL));
+        start_thread(&reader.thread, read_events, &reader);
+        const char *endpoint = BIND(s, "tcp");
+        WAIT_UNTIL(reader.has_begun);
+        CHECK_OK(zmq_unbind(s, endpoint));
+        CLOSE(s);
+        JOIN(&reader.thread);
+    }
 }
 
 // A mark of 0 is none, here as elsewhere.
