@@ -261,6 +261,8 @@ impl Tx {
         }
         self.encoded += self.sender.volume() - before;
         if self.outbox.is_empty() {
+            // Frames that are no bytes in this framing count as written.
+            self.encoded = 0;
             self.outbox.shrink();
             return false;
         }
@@ -390,6 +392,18 @@ mod tests {
             assert_eq!(counters.total_bytes_sync, connection.received.len() as u64);
             assert_eq!(counters.errors, 0);
             assert_eq!(counters.would_block > 0, length > 300, "length {length}");
+        }
+    }
+
+    /// Or whoever owns the output would look for them for ever.
+    #[test]
+    fn frames_that_are_no_bytes_count_as_written() {
+        let mut connection = Connection::new(Encoder::raw());
+        for _ in 0..3 {
+            connection.writer.append(0, b"").unwrap();
+            connection.writer.publish();
+            assert_eq!(connection.tx.speculative_write(PLENTY, Side::Caller), Progress::Drained);
+            assert_eq!(connection.tx.volume(), connection.writer.volume());
         }
     }
 
