@@ -56,7 +56,10 @@ static uint32_t pick(struct worker *worker, uint32_t below) {
 static const int for_context[] = {EFAULT, ETERM, EMFILE, EINVAL, 0};
 static const int for_close[] = {ENOTSOCK, 0};
 static const int for_bind[] = {GONE, EADDRINUSE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EMFILE, 0};
-static const int for_connect[] = {GONE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE, ENOTSUP, EMFILE, 0};
+static const int for_connect[] = {GONE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE, EMFILE, 0};
+// EFAULT: with ZMQ_IMMEDIATE.
+static const int for_connect_peer[] = {GONE,   EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE,
+                                       ENOTSUP, EFAULT, EMFILE,         0};
 static const int for_taking_back[] = {GONE, ENOENT, EINVAL, 0};
 static const int for_send[] = {GONE, EAGAIN, EINTR, EFSM, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
 static const int for_receive[] = {GONE, EAGAIN, EINTR, EFSM, ENOTSUP, 0};
@@ -194,7 +197,7 @@ static void use_endpoint(struct worker *worker, void *s) {
     case 2: {
         const uint32_t peer = zmq_connect_peer(s, address);
         if (peer == 0)
-            TRY(connect, -1);
+            TRY(connect_peer, -1);
         else
             __atomic_store_n(&worker->arena->routing_id, peer, __ATOMIC_RELAXED);
         break;
