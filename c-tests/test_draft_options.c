@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // Draft options: ZMQ_HELLO_MSG, ZMQ_DISCONNECT_MSG, ZMQ_HICCUP_MSG, ZMQ_ROUTER_NOTIFY,
-// ZMQ_RECONNECT_STOP (zmq_setsockopt(3)).
+// ZMQ_RECONNECT_STOP, ZMQ_BUSY_POLL and others (zmq_setsockopt(3)).
 #include "harness.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 // ---- ZMQ_HELLO_MSG -----------------------------------------------------------------------------
@@ -518,14 +519,82 @@ TEST(whole_numbers) {
     }
 }
 
+static int busy_poll_of(int fd) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, &size));
+    return value;
+}
+
+// The descriptors of both sides have what was set.
+TEST(busy_poll) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0), value = 50;
+    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) != 0)
+        skip("the system does not let it be set");
+    close(fd);
+    void *server = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
+    void *of_server = MONITOR(server, ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED);
+    void *of_client = MONITOR(client, ZMQ_EVENT_CONNECTED);
+    SET_INT(server, ZMQ_BUSY_POLL, 70);
+    SET_INT(client, ZMQ_BUSY_POLL, 30);
+    CONNECT(client, BIND(server, "tcp"));
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_server, ZMQ_EVENT_LISTENING).value), 70);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_server, ZMQ_EVENT_ACCEPTED).value), 70);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value), 30);
+    BOUNCE(client, server);
+    // For the next connections; without it the system's own value stays.
+    SET_INT(client, ZMQ_BUSY_POLL, 0);
+    CONNECT(client, BIND(server, "tcp"));
+    const int usual = busy_poll_of(fd = socket(AF_INET, SOCK_STREAM, 0));
+    close(fd);
+    CHECK_EQ(busy_poll_of(EXPECT_EVENT(of_client, ZMQ_EVENT_CONNECTED).value), usual);
+}
+
+// What a STREAM socket hands out is what one read has brought.
+TEST(parts_of_a_stream) {
+    enum { TOTAL = 60000 };
+    static const int sizes[] = {1, 100, 8192, 50000};
+    for (int i = 0; i < 4; i++) {
+        void *stream = NEW_SOCKET(ZMQ_STREAM);
+        SET_INT(stream, ZMQ_IN_BATCH_SIZE, sizes[i]);
+        SET_INT(stream, ZMQ_STREAM_NOTIFY, 0);
+        int fd = RAW_PEER(stream);
+        size_t longest = 0, wanted = sizes[i] > 100 ? 8192 : (size_t)sizes[i];
+        char *bytes = calloc(1, TOTAL);
+        // Once the peer is ahead of the reader, parts are as long as they may be.
+        WAIT_UNTIL(({
+            RAW_SEND(fd, bytes, TOTAL);
+            for (size_t received = 0; received < TOTAL;) {
+                CHECK(RECV(stream).more);
+                const size_t size = RECV(stream).size;
+                CHECK_BETWEEN(size, 1, sizes[i]);
+                received += size;
+                longest = size > longest ? size : longest;
+            }
+            longest >= wanted && (sizes[i] <= 8192 || longest > 8192);
+        }));
+        free(bytes);
+        close(fd);
+    }
+}
+
 // Whatever the sizes, everything arrives.
 TEST_EACH(small_batches, EACH_TRANSPORT) {
-    void *scatter = NEW_SOCKET(ZMQ_SCATTER), *gather = NEW_SOCKET(ZMQ_GATHER);
-    SET_INT(scatter, ZMQ_OUT_BATCH_SIZE, 1);
-    SET_INT(gather, ZMQ_IN_BATCH_SIZE, 1);
-    CONNECT(scatter, BIND(gather, transport));
-    for (int i = 0; i < 100; i++)
-        SEND(scatter, "message");
-    for (int i = 0; i < 100; i++)
-        EXPECT(gather, "message");
+    static const int sizes[] = {1, 100, 100000};
+    for (int i = 0; i < 3; i++) {
+        void *scatter = NEW_SOCKET(ZMQ_SCATTER), *gather = NEW_SOCKET(ZMQ_GATHER);
+        SET_INT(scatter, ZMQ_OUT_BATCH_SIZE, sizes[i]);
+        SET_INT(gather, ZMQ_IN_BATCH_SIZE, sizes[i]);
+        CONNECT(scatter, BIND(gather, transport));
+        static char large[20000];
+        memset(large, 'x', sizeof large);
+        for (int k = 0; k < 100; k++) {
+            SEND(scatter, "message");
+            SEND_BYTES(scatter, large, k % 2 ? 300 : sizeof large, 0);
+        }
+        for (int k = 0; k < 100; k++) {
+            EXPECT(gather, "message");
+            CHECK_EQ(RECV(gather).size, k % 2 ? 300 : sizeof large);
+        }
+    }
 }

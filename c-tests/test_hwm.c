@@ -295,3 +295,26 @@ TEST_EACH(pub_at_the_default_limit, EACH_STREAM, "ws") {
     for (int i = 0; i < 900; i++)
         EXPECT_BYTES(sub, &i, sizeof i, false);
 }
+
+// What the kernels take on the way to a peer that does not read is bounded, too.
+TEST_EACH_OURS_ONLY(large_messages_to_who_does_not_read, "its I/O thread may get further",
+                    EACH_NETWORK) {
+    need_transport(transport);
+    enum { SIZE = 65536 };
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(router, ZMQ_ROUTER_MANDATORY, 1);
+    SET_INT(router, ZMQ_SNDHWM, 1);
+    SET_INT(dealer, ZMQ_RCVHWM, 1);
+    SET_BYTES(dealer, ZMQ_ROUTING_ID, "X", 1);
+    LINK(router, dealer, transport);
+    SEND(dealer, "hello");
+    EXPECT(router, "X", "hello");
+    static const char zeros[SIZE];
+    int sent = 0;
+    for (; sent < 1000 && zmq_send(router, "X", 1, ZMQ_DONTWAIT | ZMQ_SNDMORE) == 1; sent++)
+        SEND_BYTES(router, zeros, SIZE, ZMQ_DONTWAIT);
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    CHECK_BETWEEN(sent, 1, 12);
+    for (int i = 0; i < sent; i++)
+        CHECK_EQ(RECV(dealer).size, SIZE);
+}

@@ -431,21 +431,154 @@ TEST(stream_sockets_have_events_too) {
     EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
 }
 
-// A monitor must not hold up what it watches, though nobody reads it; what there is no room for is
-// dropped.
+// A monitor must not hold up what it watches, though nobody reads it: 10,000 events are kept, and as
+// many as the reader's own mark allows, the oldest ones. How many were lost the last event says.
+
+enum { KEPT = 10000, MARK = 1000 };
+
+// One event, BIND_FAILED, with this number in its address.
+static void fail_to_bind(void *s, int number) {
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:number-%d", number);
+    CHECK_ERRNO(zmq_bind(s, endpoint), EINVAL);
+}
+
+static void expect_failure(void *mon, int number) {
+    char address[64];
+    snprintf(address, sizeof address, "127.0.0.1:number-%d", number);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED).address, address);
+}
+
 TEST_OURS_ONLY(an_unread_monitor_blocks_nothing, "zmq_bind waits for ever once 1000 events wait") {
-    enum { ROUNDS = 8000 };
+    enum { EVENTS = KEPT + MARK + 4321 };
     void *s = NEW_SOCKET(ZMQ_DEALER);
-    void *mon = MONITOR(s, ZMQ_EVENT_LISTENING | ZMQ_EVENT_CLOSED);
-    for (int i = 0; i < ROUNDS; i++) {
-        const char *endpoint = BIND(s, "tcp");
-        CHECK_OK(zmq_unbind(s, endpoint));
+    void *mon = MONITOR(s, ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED);
+    for (int i = 0; i < EVENTS; i++)
+        fail_to_bind(s, i);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    for (int i = 0; i < KEPT + MARK; i++)
+        expect_failure(mon, i);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, EVENTS - KEPT - MARK);
+    EXPECT_NOTHING(mon);
+}
+
+// Who reads again hears of what happens from then on.
+TEST_OURS_ONLY(a_monitor_that_is_read_again, "zmq_bind waits for ever once 1000 events wait") {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED);
+    for (int round = 1, number = 0; round <= 2; round++) {
+        const int first = number;
+        while (number < first + KEPT + MARK + round * 7)
+            fail_to_bind(s, number++);
+        for (int i = 0; i < KEPT + MARK; i++)
+            expect_failure(mon, first + i);
+        EXPECT_NOTHING(mon);
     }
+    fail_to_bind(s, 99999);
+    expect_failure(mon, 99999);
+    CLOSE(s);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, 7 + 14);
+}
+
+// As libzmq's examples have it: first the monitor, then a thread that connects to it. libzmq waits for
+// the reader with the first event.
+TEST_OURS_ONLY(events_before_there_is_a_reader, "zmq_bind waits for one") {
+    enum { EVENTS = KEPT + 5 };
+    void *s = NEW_SOCKET(ZMQ_DEALER), *mon = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED));
+    for (int i = 0; i < EVENTS; i++)
+        fail_to_bind(s, i);
+    // It gets them although nothing more happens.
+    CONNECT(mon, "inproc://m");
+    for (int i = 0; i < KEPT; i++)
+        expect_failure(mon, i);
+    fail_to_bind(s, EVENTS);
+    expect_failure(mon, EVENTS);
+    // After it comes another one.
+    CLOSE(mon);
+    fail_to_bind(s, EVENTS + 1);
+    mon = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(mon, "inproc://m");
+    expect_failure(mon, EVENTS + 1);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, EVENTS - KEPT);
+}
+
+struct reader {
+    char endpoint[32];
+    _Atomic bool has_begun;
+    struct thread thread;
+};
+
+static void read_events(void *argument) {
+    struct reader *reader = argument;
+    void *mon = zmq_socket(context(), ZMQ_PAIR);
+    CHECK_OK(zmq_connect(mon, reader->endpoint));
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    reader->has_begun = true;
+    EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+    CHECK_OK(zmq_close(mon));
+}
+
+TEST(a_reader_that_is_started_after_its_monitor) {
+    for (int i = 0; i < 20; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        struct reader reader = {0};
+        snprintf(reader.endpoint, sizeof reader.endpoint, "inproc://m-%d", i);
+        CHECK_OK(zmq_socket_monitor(s, reader.endpoint, ZMQ_EVENT_ALL));
+        start_thread(&reader.thread, read_events, &reader);
+        const char *endpoint = BIND(s, "tcp");
+        WAIT_UNTIL(reader.has_begun);
+        CHECK_OK(zmq_unbind(s, endpoint));
+        CLOSE(s);
+        JOIN(&reader.thread);
+    }
+}
+
+// A mark of 0 is none, here as elsewhere.
+TEST_OURS_ONLY(a_reader_without_a_mark_loses_nothing,
+               "its monitor has a mark of 1000 of its own, then zmq_bind waits for ever") {
+    enum { EVENTS = 2 * KEPT };
+    void *s = NEW_SOCKET(ZMQ_DEALER), *mon = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(mon, ZMQ_RCVHWM, 0);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED));
+    CONNECT(mon, "inproc://m");
+    for (int i = 0; i < EVENTS; i++)
+        fail_to_bind(s, i);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+    for (int i = 0; i < EVENTS; i++)
+        expect_failure(mon, i);
+    CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED).value, 0);
+}
+
+enum { FAILURES = 6000 };
+
+static void fail_to_bind_often(void *s) {
+    for (int i = 0; i < FAILURES; i++)
+        fail_to_bind(s, i);
+}
+
+// What was read and what was lost is all there was, whoever was in time.
+TEST_OURS_ONLY(what_is_lost_is_counted_while_it_is_read, "its socket belongs to one thread") {
+    enum { THREADS = 3 };
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_BIND_FAILED | ZMQ_EVENT_MONITOR_STOPPED);
+    struct thread threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        start_thread(&threads[i], fail_to_bind_often, s);
+    int read = 0;
+    for (; read < FAILURES / 2; read++)
+        EXPECT_EVENT(mon, ZMQ_EVENT_BIND_FAILED);
+    for (int i = 0; i < THREADS; i++)
+        JOIN(&threads[i]);
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
     struct event event;
-    int count = 0;
-    while (event_within(mon, &event, ABSENCE_MS))
-        count++;
-    CHECK_BETWEEN(count, 10000, 2 * ROUNDS - 1);
+    while ((event = NEXT_EVENT(mon)).event == ZMQ_EVENT_BIND_FAILED)
+        read++;
+    CHECK_EQ(event.event, ZMQ_EVENT_MONITOR_STOPPED);
+    CHECK_BETWEEN(read, KEPT + MARK, THREADS * FAILURES);
+    CHECK_EQ(read + event.value, THREADS * FAILURES);
 }
 
 TEST_OURS_ONLY(started_again_under_its_name, "the name is in use for a moment") {

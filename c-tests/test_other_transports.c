@@ -132,6 +132,21 @@ TEST(vsock_listening) {
     CHECK_OK(zmq_bind(second, endpoint));
 }
 
+// Nobody listens there: whether that is said at once or not at all, the attempt ends and is made again.
+TEST_EACH(vsock_without_a_peer, "1", "2") {
+    need("vsock");
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "vsock://%s:3345678901", transport);
+    SET_INT(s, ZMQ_CONNECT_TIMEOUT, 50);
+    SET_INT(s, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(s, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED);
+    CONNECT(s, endpoint);
+    for (int i = 0; i < 3; i++)
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoint);
+    CHECK_OK(zmq_disconnect(s, endpoint));
+}
+
 TEST(vsock_there_and_back) {
     need("vsock");
     if (!kernel_has(AF_VSOCK))

@@ -1,30 +1,46 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // Everything at once: threads that open, connect, send, receive, poll, set, watch and close sockets
-// of every type over every transport at random, in contexts that others shut down and terminate
+// of every type over every transport at random, in contexts that others shut down or terminate
 // meanwhile. Any result is good but a crash, a hang, or an errno that the call cannot have. What is
 // done is counted, not timed; the seed is printed, and can be given in STRESS_SEED.
 #include "harness.h"
 
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { THREADS = 6, ROUNDS = 2, OPERATIONS = 1500, SLOTS = 12, ENDPOINTS = 8 };
+enum {
+    THREADS = 6,
+    ROUNDS = 5,       // two of the families in each
+    OPERATIONS = 800, // of a thread in a round
+    STEP = 104729,    // from the seed of a round to the next one's
+    SLOTS = 14,
+    POLLERS = 3,
+    ENDPOINTS = 8,
+    POLLED = 12, // more than a caller of zmq_poll reads itself
+};
 
-// A context, its sockets, which any thread may take, and where they are bound.
+// When a context ends, among the operations of its threads.
+enum ending { AT_THE_END, SHUT_DOWN_MEANWHILE, TERMINATED_MEANWHILE, ENDINGS };
+
+// A context, its sockets and pollers, which any thread may take, and where they are bound.
 struct arena {
     void *ctx;
-    void *sockets[SLOTS];
-    int types[SLOTS];
+    void *sockets[SLOTS], *pollers[POLLERS];
     char endpoints[ENDPOINTS][256];
+    uint32_t routing_id; // of some peer
     pthread_mutex_t names;
     const char *transport;
-    int refusals;
+    uint32_t families[2]; // most of the sockets are of
+    int ends[2];          // of a pipe, for pollers
+    enum ending ending;
+    int ends_after, operations, working;
 };
 
 struct worker {
     struct arena *arena;
     uint64_t random;
-    bool ends; // it shuts the context down when it is done
 };
 
 static uint32_t pick(struct worker *worker, uint32_t below) {
@@ -32,26 +48,45 @@ static uint32_t pick(struct worker *worker, uint32_t below) {
     return (uint32_t)(worker->random >> 33) % below;
 }
 
-// An errno that a call on a socket of another thread's may have.
-static void check_refusal(struct worker *worker, int result, const char *call) {
-    static const int good[] = {EAGAIN,       ENOTSOCK,   ETERM,    EINTR,     EFSM,  EINVAL,
-                               EHOSTUNREACH, EADDRINUSE, ENOENT,   EMFILE,    EPROTONOSUPPORT,
-                               ENOTSUP,      EFAULT,     ENOCOMPATPROTO, EADDRNOTAVAIL, ENODEV,
-                               ENOTCONN};
+// ---- what a call may answer --------------------------------------------------------------------
+
+// Each call may find its socket closed or its context ended: by another thread, or by the limit on
+// open files.
+#define GONE ENOTSOCK, ETERM
+static const int for_context[] = {EFAULT, ETERM, EMFILE, EINVAL, 0};
+static const int for_close[] = {ENOTSOCK, 0};
+static const int for_bind[] = {GONE, EADDRINUSE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EMFILE, 0};
+static const int for_connect[] = {GONE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE, EMFILE, 0};
+// EFAULT: with ZMQ_IMMEDIATE.
+static const int for_connect_peer[] = {GONE,   EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE,
+                                       ENOTSUP, EFAULT, EMFILE,         0};
+static const int for_taking_back[] = {GONE, ENOENT, EINVAL, 0};
+static const int for_send[] = {GONE, EAGAIN, EINTR, EFSM, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
+static const int for_receive[] = {GONE, EAGAIN, EINTR, EFSM, ENOTSUP, 0};
+static const int for_poll[] = {GONE, EINTR, 0};
+static const int for_option[] = {GONE, EINVAL, EMFILE, 0};
+static const int for_group[] = {GONE, EINVAL, ENOTSUP, 0};
+static const int for_monitor[] = {GONE, EADDRINUSE, EINVAL, EAGAIN, EMFILE, 0};
+static const int for_peer[] = {GONE, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
+static const int for_poller[] = {GONE, EFAULT, EINVAL, EMFILE, 0};
+static const int for_poller_wait[] = {GONE, EFAULT, EAGAIN, EINTR, EINVAL, 0};
+
+static int check_answer(int result, const int *good, const char *call) {
     const int error = zmq_errno();
     if (result >= 0)
-        return;
-    __atomic_fetch_add(&worker->arena->refusals, 1, __ATOMIC_RELAXED);
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-        if (error == good[i])
-            return;
+        return result;
+    for (; *good != 0; good++)
+        if (error == *good)
+            return result;
     fail("%s failed with %d (%s)", call, error, zmq_strerror(error));
 }
 
-#define TRY(call) check_refusal(worker, (call), #call)
+#define TRY(good, call) (HERE(), check_answer((call), for_##good, #call))
+
+// ---- operations --------------------------------------------------------------------------------
 
 // Anybody is a server, and trusts any.
-static void secure(struct worker *worker, void *s) {
+static void secure(void *s) {
     static const struct {
         int option;
         const char *file;
@@ -60,34 +95,65 @@ static void secure(struct worker *worker, void *s) {
     for (int i = 0; i < 3; i++) {
         char text[8192];
         size_t size = read_pem(rows[i].file, text, sizeof text);
-        TRY(zmq_setsockopt(s, rows[i].option, text, size));
+        TRY(option, zmq_setsockopt(s, rows[i].option, text, size));
     }
 }
 
+static void put(struct worker *worker, uint32_t slot, void *s) {
+    // Whoever was there is closed, perhaps in the middle of somebody else's call.
+    void *before = __atomic_exchange_n(&worker->arena->sockets[slot], s, __ATOMIC_SEQ_CST);
+    if (before)
+        TRY(close, zmq_close(before));
+}
+
+// Types that talk to each other.
+enum { FAMILIES = 10 };
+static const int families[FAMILIES][4] = {
+    {ZMQ_PUB, ZMQ_SUB, ZMQ_XPUB, ZMQ_XSUB}, {ZMQ_REQ, ZMQ_REP, ZMQ_DEALER, ZMQ_ROUTER},
+    {ZMQ_PUSH, ZMQ_PULL, ZMQ_PUSH, ZMQ_PULL}, {ZMQ_PAIR, ZMQ_PAIR, ZMQ_PAIR, ZMQ_PAIR},
+    {ZMQ_SERVER, ZMQ_CLIENT, ZMQ_SERVER, ZMQ_CLIENT}, {ZMQ_RADIO, ZMQ_DISH, ZMQ_RADIO, ZMQ_DISH},
+    {ZMQ_SCATTER, ZMQ_GATHER, ZMQ_SCATTER, ZMQ_GATHER}, {ZMQ_PEER, ZMQ_PEER, ZMQ_PEER, ZMQ_PEER},
+    {ZMQ_CHANNEL, ZMQ_CHANNEL, ZMQ_CHANNEL, ZMQ_CHANNEL},
+    {ZMQ_STREAM, ZMQ_STREAM, ZMQ_DGRAM, ZMQ_DGRAM},
+};
+
+static int some_type(struct worker *worker) {
+    static const int of_datagrams[] = {ZMQ_RADIO, ZMQ_DISH, ZMQ_DGRAM};
+    // Most are of two families; strangers and who knows no datagrams are refused.
+    if (pick(worker, 8) == 0)
+        return families[pick(worker, FAMILIES)][pick(worker, 4)];
+    if (strcmp(worker->arena->transport, "udp") == 0)
+        return of_datagrams[pick(worker, 3)];
+    return families[worker->arena->families[pick(worker, 2)]][pick(worker, 4)];
+}
+
+// No call on it waits for long.
+static void make_impatient(void *s) {
+    static const int none = 0, short_time = 2;
+    TRY(option, zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none));
+    TRY(option, zmq_setsockopt(s, ZMQ_RCVTIMEO, &short_time, sizeof short_time));
+    TRY(option, zmq_setsockopt(s, ZMQ_SNDTIMEO, &short_time, sizeof short_time));
+}
+
 static void open_one(struct worker *worker, uint32_t slot) {
-    static const int types[] = {ZMQ_PAIR, ZMQ_PUB,  ZMQ_SUB,  ZMQ_REQ,  ZMQ_REP,   ZMQ_DEALER,
-                                ZMQ_ROUTER, ZMQ_PULL, ZMQ_PUSH, ZMQ_XPUB, ZMQ_XSUB};
     struct arena *arena = worker->arena;
-    const int type = types[pick(worker, sizeof types / sizeof types[0])];
+    const int type = some_type(worker);
     void *s = zmq_socket(arena->ctx, type);
     if (!s) {
-        TRY(-1);
+        TRY(context, -1);
         return;
     }
-    const int none = 0, short_time = 2, small = (int)pick(worker, 5);
-    TRY(zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none));
-    TRY(zmq_setsockopt(s, ZMQ_RCVTIMEO, &short_time, sizeof short_time));
-    TRY(zmq_setsockopt(s, ZMQ_SNDTIMEO, &short_time, sizeof short_time));
-    TRY(zmq_setsockopt(s, ZMQ_SNDHWM, &small, sizeof small));
-    TRY(zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &short_time, sizeof short_time));
+    const int short_time = 2, small = (int)pick(worker, 5);
+    make_impatient(s);
+    TRY(option, zmq_setsockopt(s, ZMQ_SNDHWM, &small, sizeof small));
+    TRY(option, zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &short_time, sizeof short_time));
     if (type == ZMQ_SUB)
-        TRY(zmq_setsockopt(s, ZMQ_SUBSCRIBE, "", 0));
+        TRY(option, zmq_setsockopt(s, ZMQ_SUBSCRIBE, "", 0));
+    if (type == ZMQ_DISH)
+        TRY(group, zmq_join(s, "group"));
     if (strcmp(arena->transport, "tls") == 0 || strcmp(arena->transport, "wss") == 0)
-        secure(worker, s);
-    // Whoever was there is closed, perhaps in the middle of somebody else's call.
-    void *before = __atomic_exchange_n(&arena->sockets[slot], s, __ATOMIC_SEQ_CST);
-    if (before)
-        TRY(zmq_close(before));
+        secure(s);
+    put(worker, slot, s);
 }
 
 static void bind_one(struct worker *worker, void *s) {
@@ -98,35 +164,47 @@ static void bind_one(struct worker *worker, void *s) {
     if (strcmp(transport, "inproc") == 0)
         snprintf(address, sizeof address, "inproc://%u", pick(worker, ENDPOINTS));
     else
-        snprintf(address, sizeof address, strcmp(transport, "ipc") == 0 ? "%s://*" : "%s://127.0.0.1:*",
-                 transport);
-    int result = zmq_bind(s, address);
-    TRY(result);
-    if (result != 0)
+        snprintf(address, sizeof address,
+                 strcmp(transport, "ipc") == 0 ? "%s://*" : "%s://127.0.0.1:*", transport);
+    if (TRY(bind, zmq_bind(s, address)) != 0)
         return;
-    result = zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, bound, &size);
-    TRY(result);
-    if (result != 0 || size < 2)
+    if (TRY(option, zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, bound, &size)) != 0 || size < 2)
         return;
     pthread_mutex_lock(&arena->names);
     memcpy(arena->endpoints[pick(worker, ENDPOINTS)], bound, size);
     pthread_mutex_unlock(&arena->names);
 }
 
-static void use_endpoint(struct worker *worker, void *s, uint32_t how) {
+static bool some_endpoint(struct worker *worker, char address[256]) {
     struct arena *arena = worker->arena;
-    char address[256];
     pthread_mutex_lock(&arena->names);
-    memcpy(address, arena->endpoints[pick(worker, ENDPOINTS)], sizeof address);
+    memcpy(address, arena->endpoints[pick(worker, ENDPOINTS)], 256);
     pthread_mutex_unlock(&arena->names);
-    if (address[0] == '\0')
+    return address[0] != '\0';
+}
+
+static void use_endpoint(struct worker *worker, void *s) {
+    char address[256];
+    if (!some_endpoint(worker, address))
         return;
-    if (how < 4)
-        TRY(zmq_connect(s, address));
-    else if (how == 4)
-        TRY(zmq_disconnect(s, address));
-    else
-        TRY(zmq_unbind(s, address));
+    switch (pick(worker, 7)) {
+    case 0:
+        TRY(taking_back, zmq_disconnect(s, address));
+        break;
+    case 1:
+        TRY(taking_back, zmq_unbind(s, address));
+        break;
+    case 2: {
+        const uint32_t peer = zmq_connect_peer(s, address);
+        if (peer == 0)
+            TRY(connect_peer, -1);
+        else
+            __atomic_store_n(&worker->arena->routing_id, peer, __ATOMIC_RELAXED);
+        break;
+    }
+    default:
+        TRY(connect, zmq_connect(s, address));
+    }
 }
 
 static void send_one(struct worker *worker, void *s) {
@@ -137,63 +215,190 @@ static void send_one(struct worker *worker, void *s) {
         const size_t size = sizes[pick(worker, 7)];
         const int more = parts > 1 ? ZMQ_SNDMORE : 0;
         if (pick(worker, 2)) {
-            TRY(zmq_send(s, zeros, size, flags | more));
+            TRY(send, zmq_send(s, zeros, size, flags | more));
         } else {
             zmq_msg_t message;
             CHECK_OK(zmq_msg_init_size(&message, size));
             memset(zmq_msg_data(&message), 1, size);
-            int result = zmq_msg_send(&message, s, flags | more);
-            TRY(result);
-            if (result < 0)
+            // A message has the one or the other.
+            const uint32_t peer = __atomic_load_n(&worker->arena->routing_id, __ATOMIC_RELAXED);
+            if (peer != 0 && pick(worker, 2))
+                CHECK_OK(zmq_msg_set_routing_id(&message, peer));
+            else if (pick(worker, 2))
+                CHECK_OK(zmq_msg_set_group(&message, "group"));
+            if (TRY(send, zmq_msg_send(&message, s, flags | more)) < 0)
                 CHECK_OK(zmq_msg_close(&message));
         }
     }
+}
+
+// Looks at all that a message has; what it says of its peer is kept.
+static void use_message(struct worker *worker, zmq_msg_t *message) {
+    volatile unsigned char sum = 0;
+    for (size_t i = 0; i < zmq_msg_size(message); i++)
+        sum = (unsigned char)(sum + ((unsigned char *)zmq_msg_data(message))[i]);
+    sum = (unsigned char)(sum + strlen(zmq_msg_group(message)));
+    if (zmq_msg_routing_id(message) != 0)
+        __atomic_store_n(&worker->arena->routing_id, zmq_msg_routing_id(message), __ATOMIC_RELAXED);
+    zmq_msg_gets(message, "Socket-Type");
 }
 
 static void receive_one(struct worker *worker, void *s) {
     const int flags = pick(worker, 4) ? ZMQ_DONTWAIT : 0;
     if (pick(worker, 2)) {
         char buffer[256];
-        TRY(zmq_recv(s, buffer, sizeof buffer, flags));
-    } else {
+        TRY(receive, zmq_recv(s, buffer, sizeof buffer, flags));
+        return;
+    }
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init(&message));
+    if (TRY(receive, zmq_msg_recv(&message, s, flags)) >= 0)
+        use_message(worker, &message);
+    CHECK_OK(zmq_msg_close(&message));
+}
+
+// Sends back what came: the only messages that get anywhere from ROUTER, STREAM, SERVER and others.
+static void answer_one(struct worker *worker, void *s) {
+    for (int parts = 0; parts < 5; parts++) {
         zmq_msg_t message;
         CHECK_OK(zmq_msg_init(&message));
-        int result = zmq_msg_recv(&message, s, flags);
-        TRY(result);
-        volatile unsigned char sum = 0;
-        for (size_t i = 0; result > 0 && i < zmq_msg_size(&message); i++)
-            sum = (unsigned char)(sum + ((unsigned char *)zmq_msg_data(&message))[i]);
-        CHECK_OK(zmq_msg_close(&message));
+        if (TRY(receive, zmq_msg_recv(&message, s, ZMQ_DONTWAIT)) < 0) {
+            CHECK_OK(zmq_msg_close(&message));
+            return;
+        }
+        use_message(worker, &message);
+        const int more = zmq_msg_more(&message);
+        if (TRY(send, zmq_msg_send(&message, s, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0))) < 0)
+            CHECK_OK(zmq_msg_close(&message));
+        if (!more)
+            return;
     }
+}
+
+static void *some_socket(struct worker *worker) {
+    return __atomic_load_n(&worker->arena->sockets[pick(worker, SLOTS)], __ATOMIC_SEQ_CST);
 }
 
 static void poll_some(struct worker *worker) {
-    zmq_pollitem_t items[4] = {0};
+    zmq_pollitem_t items[POLLED] = {0};
     int count = 0;
-    for (int i = 0; i < 4; i++) {
-        void *s = __atomic_load_n(&worker->arena->sockets[pick(worker, SLOTS)], __ATOMIC_SEQ_CST);
+    for (uint32_t i = pick(worker, 3) ? 4 : POLLED; i > 0; i--) {
+        void *s = some_socket(worker);
         if (s)
             items[count++] = (zmq_pollitem_t){s, 0, ZMQ_POLLIN | ZMQ_POLLOUT, 0};
     }
-    TRY(zmq_poll(items, count, (long)pick(worker, 3)));
+    if (pick(worker, 2)) {
+        TRY(poll, zmq_poll(items, count, (long)pick(worker, 3)));
+    } else {
+        sigset_t mask;
+        sigemptyset(&mask);
+        TRY(poll, zmq_ppoll(items, count, (long)pick(worker, 3), &mask));
+    }
+}
+
+// Pollers are shared, too, and go as sockets do.
+static void use_poller(struct worker *worker) {
+    struct arena *arena = worker->arena;
+    const uint32_t slot = pick(worker, POLLERS);
+    void *poller = __atomic_load_n(&arena->pollers[slot], __ATOMIC_SEQ_CST);
+    const uint32_t what = pick(worker, 20);
+    if (!poller || what < 2) {
+        void *fresh = zmq_poller_new();
+        if (!fresh)
+            TRY(poller, -1);
+        void *before = __atomic_exchange_n(&arena->pollers[slot], fresh, __ATOMIC_SEQ_CST);
+        if (before)
+            CHECK_OK(zmq_poller_destroy(&before));
+        return;
+    }
+    void *s = some_socket(worker);
+    const short events = (short)(pick(worker, 2) ? ZMQ_POLLIN : ZMQ_POLLIN | ZMQ_POLLOUT);
+    zmq_poller_event_t found[4];
+    int fd;
+    if (what < 6)
+        TRY(poller, zmq_poller_add(poller, s, s, events));
+    else if (what < 8)
+        TRY(poller, zmq_poller_modify(poller, s, (short)(pick(worker, 2) ? events : 0)));
+    else if (what < 11)
+        TRY(poller, zmq_poller_remove(poller, s));
+    else if (what == 11)
+        TRY(poller, zmq_poller_add_fd(poller, arena->ends[pick(worker, 2)], NULL, ZMQ_POLLIN));
+    else if (what == 12)
+        TRY(poller, zmq_poller_remove_fd(poller, arena->ends[pick(worker, 2)]));
+    else if (what == 13)
+        TRY(poller, zmq_poller_fd(poller, &fd));
+    else if (what == 14)
+        TRY(poller, zmq_poller_size(poller));
+    else if (what == 15)
+        TRY(poller_wait, zmq_poller_wait(poller, found, (long)pick(worker, 3)));
+    else
+        TRY(poller_wait, zmq_poller_wait_all(poller, found, 4, (long)pick(worker, 3)));
 }
 
 static void set_or_get(struct worker *worker, void *s) {
-    static const int options[] = {ZMQ_SNDHWM, ZMQ_RCVHWM, ZMQ_EVENTS, ZMQ_FD, ZMQ_RCVMORE, ZMQ_TYPE};
-    const uint32_t which = pick(worker, 6);
-    int value = (int)pick(worker, 100);
-    size_t size = sizeof value;
-    if (which < 2 && pick(worker, 2))
-        TRY(zmq_setsockopt(s, options[which], &value, size));
-    else
-        TRY(zmq_getsockopt(s, options[which], &value, &size));
+    static const int numbers[] = {ZMQ_SNDHWM,    ZMQ_RCVHWM,     ZMQ_LINGER,        ZMQ_IMMEDIATE,
+                                  ZMQ_RATE,      ZMQ_MAXMSGSIZE, ZMQ_OUT_BATCH_SIZE, ZMQ_IN_BATCH_SIZE,
+                                  ZMQ_XPUB_NODROP, ZMQ_ROUTER_MANDATORY, ZMQ_HEARTBEAT_IVL};
+    static const int texts[] = {ZMQ_SUBSCRIBE, ZMQ_UNSUBSCRIBE, ZMQ_ROUTING_ID,
+                                ZMQ_CONNECT_ROUTING_ID, ZMQ_HELLO_MSG};
+    static const int answers[] = {ZMQ_SNDHWM, ZMQ_EVENTS, ZMQ_EVENTS, ZMQ_FD, ZMQ_RCVMORE, ZMQ_TYPE};
+    char text[256] = {(char)('a' + pick(worker, 3))};
+    int64_t value = pick(worker, 100);
+    size_t size = sizeof(int);
+    switch (pick(worker, 5)) {
+    case 0: {
+        const int option = numbers[pick(worker, sizeof numbers / sizeof numbers[0])];
+        TRY(option, zmq_setsockopt(s, option, &value,
+                                   option == ZMQ_MAXMSGSIZE ? sizeof value : sizeof(int)));
+        break;
+    }
+    case 1:
+        TRY(option, zmq_setsockopt(s, texts[pick(worker, 5)], text, pick(worker, 2)));
+        break;
+    case 2:
+        TRY(group, pick(worker, 2) ? zmq_join(s, text) : zmq_leave(s, text));
+        break;
+    default:
+        TRY(option, zmq_getsockopt(s, answers[pick(worker, 6)], &value, &size));
+    }
 }
 
 static void watch(struct worker *worker, void *s) {
     char address[64];
     snprintf(address, sizeof address, "inproc://monitor-%u", pick(worker, 4));
-    TRY(zmq_socket_monitor(s, pick(worker, 2) ? address : NULL, ZMQ_EVENT_ALL));
+    switch (pick(worker, 4)) {
+    case 0:
+        TRY(monitor, zmq_socket_monitor(s, NULL, 0));
+        break;
+    case 1: {
+        // Somebody who reads, in the place of another socket.
+        void *mon = zmq_socket(worker->arena->ctx, ZMQ_PAIR);
+        if (!mon) {
+            TRY(context, -1);
+            return;
+        }
+        make_impatient(mon);
+        TRY(connect, zmq_connect(mon, address));
+        put(worker, pick(worker, SLOTS), mon);
+        break;
+    }
+    case 2:
+        TRY(monitor, zmq_socket_monitor_pipes_stats(s));
+        break;
+    default:
+        TRY(monitor, zmq_socket_monitor_versioned(s, address, ZMQ_EVENT_ALL, 2, ZMQ_PAIR));
+    }
 }
+
+static void part_with_a_peer(struct worker *worker, void *s) {
+    const uint32_t peer = __atomic_load_n(&worker->arena->routing_id, __ATOMIC_RELAXED);
+    if (pick(worker, 2))
+        TRY(peer, zmq_disconnect_peer(s, peer));
+    else
+        TRY(peer, zmq_socket_get_peer_state(s, &peer, sizeof peer));
+}
+
+// ---- the arena ---------------------------------------------------------------------------------
 
 static void work(void *argument) {
     struct worker *worker = argument;
@@ -206,20 +411,26 @@ static void work(void *argument) {
         else if (what < 8)
             bind_one(worker, s);
         else if (what < 18)
-            use_endpoint(worker, s, what % 6);
-        else if (what < 50)
+            use_endpoint(worker, s);
+        else if (what < 44)
             send_one(worker, s);
-        else if (what < 80)
+        else if (what < 64)
             receive_one(worker, s);
-        else if (what < 90)
+        else if (what < 72)
+            answer_one(worker, s);
+        else if (what < 80)
             poll_some(worker);
-        else if (what < 97)
+        else if (what < 86)
+            use_poller(worker);
+        else if (what < 95)
             set_or_get(worker, s);
-        else
+        else if (what < 99)
             watch(worker, s);
+        else
+            part_with_a_peer(worker, s);
+        __atomic_fetch_add(&arena->operations, 1, __ATOMIC_SEQ_CST);
     }
-    if (worker->ends)
-        TRY(zmq_ctx_shutdown(arena->ctx));
+    __atomic_fetch_sub(&arena->working, 1, __ATOMIC_SEQ_CST);
 }
 
 static void terminate(void *ctx) {
@@ -227,33 +438,68 @@ static void terminate(void *ctx) {
         CHECK_EQ(zmq_errno(), EINTR);
 }
 
+// In the middle of it all.
+static void end_meanwhile(void *argument) {
+    struct arena *arena = argument;
+    while (__atomic_load_n(&arena->operations, __ATOMIC_SEQ_CST) < arena->ends_after &&
+           __atomic_load_n(&arena->working, __ATOMIC_SEQ_CST) > 0)
+        pause_briefly();
+    if (arena->ending == SHUT_DOWN_MEANWHILE)
+        CHECK_OK(zmq_ctx_shutdown(arena->ctx));
+    if (arena->ending != AT_THE_END)
+        terminate(arena->ctx);
+}
+
+static void run_round(const char *transport, uint64_t seed, int round) {
+    const enum ending ending = (enum ending)(round % ENDINGS);
+    struct worker own = {NULL, seed};
+    struct arena arena = {.ctx = zmq_ctx_new(), .transport = transport, .ending = ending};
+    CHECK(arena.ctx != NULL);
+    CHECK_OK(pipe(arena.ends));
+    pthread_mutex_init(&arena.names, NULL);
+    arena.working = THREADS;
+    // All families have their turn.
+    const uint32_t first = pick(&(struct worker){NULL, seed - (uint64_t)round * STEP}, FAMILIES);
+    for (int i = 0; i < 2; i++)
+        arena.families[i] = (first + (uint32_t)(round * 2 + i)) % FAMILIES;
+    arena.ends_after = (int)pick(&own, THREADS * OPERATIONS);
+    CHECK_OK(zmq_ctx_set(arena.ctx, ZMQ_IO_THREADS, (int)pick(&own, 2) + 1));
+    struct thread threads[THREADS], last;
+    struct worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){&arena, seed + (uint64_t)(i + 1) * 7919};
+        start_thread(&threads[i], work, &workers[i]);
+    }
+    start_thread(&last, end_meanwhile, &arena);
+    for (int i = 0; i < THREADS; i++)
+        JOIN(&threads[i]);
+    if (ending == AT_THE_END) {
+        JOIN(&last);
+        start_thread(&last, terminate, arena.ctx);
+    }
+    // While it terminates, the sockets are closed.
+    for (int i = 0; i < POLLERS; i++)
+        if (arena.pollers[i])
+            CHECK_OK(zmq_poller_destroy(&arena.pollers[i]));
+    for (int i = 0; i < SLOTS; i++)
+        if (arena.sockets[i])
+            CHECK_OK(zmq_close(arena.sockets[i]));
+    JOIN(&last);
+    close(arena.ends[0]);
+    close(arena.ends[1]);
+}
+
 TEST_EACH_OURS_ONLY(anything_at_any_time, "its sockets must not be used by two threads at a time",
-                    "inproc", "tcp", "ipc", "ws", "tls", "wss") {
-    need_transport(transport);
+                    "inproc", "tcp", "ipc", "ws", "tls", "wss", "udp") {
+    if (strcmp(transport, "udp") != 0)
+        need_transport(transport);
     const char *given = getenv("STRESS_SEED");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)(now.tv_sec * 1000000007 + now.tv_nsec);
+    uint64_t seed =
+        given ? strtoull(given, NULL, 0) : (uint64_t)(now.tv_sec * 1000000007 + now.tv_nsec);
     printf("# STRESS_SEED=%llu\n", (unsigned long long)seed);
     fflush(stdout);
-    for (int round = 0; round < ROUNDS; round++) {
-        struct arena arena = {.ctx = zmq_ctx_new(), .transport = transport};
-        pthread_mutex_init(&arena.names, NULL);
-        CHECK(arena.ctx != NULL);
-        CHECK_OK(zmq_ctx_set(arena.ctx, ZMQ_IO_THREADS, round % 2 + 1));
-        struct thread threads[THREADS], last;
-        struct worker workers[THREADS];
-        for (int i = 0; i < THREADS; i++) {
-            workers[i] = (struct worker){&arena, seed + (uint64_t)(round * THREADS + i) * 7919, i == 0};
-            start_thread(&threads[i], work, &workers[i]);
-        }
-        for (int i = 0; i < THREADS; i++)
-            JOIN(&threads[i]);
-        // While it terminates, the sockets are closed.
-        start_thread(&last, terminate, arena.ctx);
-        for (int i = 0; i < SLOTS; i++)
-            if (arena.sockets[i])
-                CHECK_OK(zmq_close(arena.sockets[i]));
-        JOIN(&last);
-    }
+    for (int round = 0; round < ROUNDS; round++)
+        run_round(transport, seed + (uint64_t)round * STEP, round);
 }

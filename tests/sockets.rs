@@ -201,6 +201,26 @@ fn a_monitor_stops_after_the_listener_is_closed() {
 }
 
 #[test]
+fn events_that_a_monitor_loses_are_counted() {
+    let mut context = Context::new();
+    let server = context.socket(ZMQ_DEALER);
+    assert_eq!(zmq::socket::lost_events(server), Ok(None));
+    // SAFETY: a string.
+    assert_eq!(unsafe { zmq_socket_monitor(server, c"inproc://m".as_ptr(), ZMQ_EVENT_ALL) }, 0);
+    bind(server, c"tcp://127.0.0.1:*");
+    assert_eq!(zmq::socket::lost_events(server), Ok(Some(0)), "kept for a reader");
+    let monitor = context.socket(ZMQ_PAIR);
+    connect(monitor, c"inproc://m");
+    for _ in 0..11_001 {
+        // SAFETY: a string.
+        assert_eq!(unsafe { zmq_bind(server, c"tcp://127.0.0.1:x".as_ptr()) }, -1);
+    }
+    assert_eq!(zmq::socket::lost_events(server), Ok(Some(2)));
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_LISTENING));
+    assert_eq!(event(monitor), Some(ZMQ_EVENT_BIND_FAILED));
+}
+
+#[test]
 fn after_unbind_nothing_more_comes_but_what_came_can_be_read() {
     let mut context = Context::new();
     let server = context.socket(ZMQ_PULL);

@@ -39,6 +39,9 @@ pub trait InprocPort: Owner {
     /// A pipe to a peer that has connected.
     fn attach_inproc(&self, pipe: Pipe, end: InprocEnd);
 
+    /// The peer has attached its own end, too. Called without the lock on the names.
+    fn peer_attached(&self) {}
+
     /// The peer has closed its end of this pipe; what it sent can still be read.
     fn peer_gone(&self, pipe: PipeId);
 

@@ -225,6 +225,9 @@ pub mod api {
 
     /// zmq_ctx_new(3)
     pub fn new() -> Result<*mut c_void> {
+        // The kernel has to be told once, which with several threads takes it many milliseconds: now,
+        // not in the middle of some call.
+        let _ = crate::pipe::asymmetric::can_be_light();
         let id = crate::io::next_id() as usize;
         contexts().lock().insert(id, Arc::new(Context::new()));
         handles::open(handles::Kind::Context, id).inspect_err(|_| {

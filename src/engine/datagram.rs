@@ -260,6 +260,7 @@ mod tests {
             replies_only: false,
             groups: false,
             grouped_only: true,
+            batch: None,
         };
         let mut rx = Rx::new(writer, rules);
         let ((from, address), (stream, to)) = (bound(), bound());

@@ -9,7 +9,7 @@ use super::encode::Encoder;
 use super::pace;
 use super::rx::{ReadEnd, Rx};
 use super::rx_set::RxSet;
-use super::tx::{Progress, Tx};
+use super::tx::{BATCH, Progress, Tx};
 use super::tx_ownership::{TxOwnership, TxState};
 use crate::errno::{Error, Result};
 use crate::msg::Metadata;
@@ -155,11 +155,12 @@ pub struct Link {
 
 impl Link {
     /// A link without a stream. `inbound` is the writing end of what the socket reads, `outbound`
-    /// the reading end of what it writes.
+    /// the reading end of what it writes, up to `batch` bytes at a time.
     pub fn new(
         token: usize,
         outbound: (rope::Reader, Option<Latest>),
         rx: Rx,
+        batch: Option<usize>,
         home: Arc<dyn Home>,
         owner: Arc<dyn Owner>,
     ) -> Link {
@@ -169,7 +170,9 @@ impl Link {
             ownership: TxOwnership::new(),
             blocked: AtomicBool::new(true),
             datagrams: AtomicBool::new(false),
-            tx: Mutex::new(Tx::new(Sender::new(outbound), outbound_latest)),
+            tx: Mutex::new(
+                Tx::new(Sender::new(outbound), outbound_latest).with_batch(batch.unwrap_or(BATCH)),
+            ),
             committed,
             sent: AtomicU64::new(0),
             batch: AtomicU64::new(BORROW_AT),

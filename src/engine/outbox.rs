@@ -72,9 +72,10 @@ impl Outbox {
         }
     }
 
-    /// More can be collected for this write, and the last frame is whole.
-    pub fn has_room(&self) -> bool {
-        self.masked.is_none() && self.bytes.len() < BATCH && self.bodies.len() < BODIES
+    /// More can be collected for this write, of about `batch` bytes, and the last frame is whole.
+    pub fn has_room(&self, batch: usize) -> bool {
+        let has_room = self.bytes.len() < batch.min(BATCH) && self.bodies.len() < BODIES;
+        self.masked.is_none() && has_room
     }
 
     /// The last frame is not whole: nothing but the rest of it may follow.
@@ -210,7 +211,7 @@ mod tests {
                 received.extend_from_slice(&buffer[..count]);
             }
         }
-        assert!(outbox.is_empty() && outbox.has_room());
+        assert!(outbox.is_empty() && outbox.has_room(BATCH));
         (received, partial)
     }
 
@@ -261,7 +262,7 @@ mod tests {
         let streams = streams();
         let mut outbox = Outbox::default();
         let mut count = 0;
-        while outbox.has_room() {
+        while outbox.has_room(BATCH) {
             outbox.bytes().extend_from_slice(b"head");
             outbox.push(message(b'x', 10), None);
             count += 1;

@@ -24,7 +24,8 @@ use std::sync::Arc;
 const QUOTA: usize = 256 * 1024;
 /// Bytes read beyond a large body at once; more would only have to be copied again.
 const LOOK_AHEAD: usize = 4096;
-/// A raw connection's data arrives in parts of at most this many bytes.
+/// A raw connection's data arrives in parts of at most this many bytes, unless ZMQ_IN_BATCH_SIZE says
+/// otherwise.
 const RAW_PART: usize = 8192;
 /// Room for one read at least, in bytes.
 const READ_MINIMUM: usize = 256;
@@ -59,6 +60,8 @@ pub struct RxRules {
     pub groups: bool,
     /// Only messages with a group may come (DISH).
     pub grouped_only: bool,
+    /// Bytes read at once, but for large bodies; `None` for as many as there is room for.
+    pub batch: Option<usize>,
 }
 
 struct Large {
@@ -282,28 +285,32 @@ impl Rx {
             return self.receive_datagram(stream, inbound);
         }
         if self.decoder.framing != Deframing::Zmtp {
-            let before = self.scratch.len();
-            self.scratch.resize(before + RAW_PART, 0);
+            let (before, part) = (self.scratch.len(), self.raw_part());
+            self.scratch.resize(before + part, 0);
             let outcome = stream.read_into(&mut self.scratch[before..]);
             let count = match outcome {
                 Ok(ReadOutcome::Read(count)) => count,
                 _ => 0,
             };
             self.scratch.truncate(before + count);
-            return Ok((outcome?, count == RAW_PART || stream.holds_input()));
+            return Ok((outcome?, count == part || stream.holds_input()));
         }
         let minimum = self.wanted().max(READ_MINIMUM);
         let fresh = self.writer.unparsed().is_empty();
         let room = self.writer.receive_buffer(minimum)?;
-        let length = room.len();
-        let outcome = stream.read_into(room)?;
+        let length = room.len().min(self.rules.batch.unwrap_or(usize::MAX));
+        let outcome = stream.read_into(&mut room[..length])?;
         let ReadOutcome::Read(count) = outcome else { return Ok((outcome, false)) };
         self.writer.received(count);
         let full = count == length;
-        if full && fresh {
+        if full && fresh && self.rules.batch.is_none() {
             self.writer.grow();
         }
         Ok((outcome, full || stream.holds_input()))
+    }
+
+    fn raw_part(&self) -> usize {
+        self.rules.batch.map_or(RAW_PART, |batch| batch.min(QUOTA))
     }
 
     /// How many bytes the frame at the front still lacks, when that is known.
@@ -334,7 +341,7 @@ impl Rx {
                 if !self.has_room() {
                     return Ok(false);
                 }
-                for part in std::mem::take(&mut self.scratch).chunks(RAW_PART) {
+                for part in std::mem::take(&mut self.scratch).chunks(self.raw_part()) {
                     self.writer.append(0, part).map_err(Failure::connection)?;
                 }
                 Ok(true)

@@ -21,7 +21,7 @@ use crate::zmtp::zws::CloseCode;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-/// Bytes gathered for one write.
+/// Bytes gathered for one write, unless ZMQ_OUT_BATCH_SIZE says otherwise.
 pub const BATCH: usize = 256 * 1024;
 /// Pieces gathered for one write.
 pub(super) const SLICES: usize = 32;
@@ -53,6 +53,8 @@ pub struct Tx {
     pub(super) pending: Pending,
     /// How much of the rope's volume is in there.
     pub(super) encoded: u64,
+    /// Bytes gathered for one write, but for large bodies.
+    batch: usize,
     pub written: Written,
 }
 
@@ -66,8 +68,15 @@ impl Tx {
             outbox: Outbox::default(),
             pending: Pending::default(),
             encoded: 0,
+            batch: BATCH,
             written: Written::default(),
         }
+    }
+
+    /// Gathers so many bytes for one write.
+    pub fn with_batch(mut self, batch: usize) -> Tx {
+        self.batch = batch;
+        self
     }
 
     /// `first` goes out ahead of everything else.
@@ -104,7 +113,7 @@ impl Tx {
             frames.clear();
             return true;
         }
-        if !self.sender.at_frame_boundary() || !self.outbox.has_room() {
+        if !self.sender.at_frame_boundary() || !self.outbox.has_room(self.batch) {
             return false;
         }
         if self.encoder.is_plain() {
@@ -235,7 +244,7 @@ impl Tx {
             return !self.sender.drained();
         }
         let before = self.sender.volume();
-        while self.outbox.has_room() {
+        while self.outbox.has_room(self.batch) {
             let Some(frame) = self.sender.frame() else { break };
             let flags = frame.flags;
             let length = frame.body.len();
@@ -252,6 +261,8 @@ impl Tx {
         }
         self.encoded += self.sender.volume() - before;
         if self.outbox.is_empty() {
+            // Frames that are no bytes in this framing count as written.
+            self.encoded = 0;
             self.outbox.shrink();
             return false;
         }
@@ -274,7 +285,7 @@ impl Tx {
             return Ok((offered, outcome));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let (count, total) = self.sender.gather(&mut slices, BATCH);
+        let (count, total) = self.sender.gather(&mut slices, self.batch);
         if count == 0 {
             self.sender.advance(0);
             return Ok((0, WriteOutcome::Wrote(0)));
@@ -381,6 +392,46 @@ mod tests {
             assert_eq!(counters.total_bytes_sync, connection.received.len() as u64);
             assert_eq!(counters.errors, 0);
             assert_eq!(counters.would_block > 0, length > 300, "length {length}");
+        }
+    }
+
+    /// Or whoever owns the output would look for them for ever.
+    #[test]
+    fn frames_that_are_no_bytes_count_as_written() {
+        let mut connection = Connection::new(Encoder::raw());
+        for _ in 0..3 {
+            connection.writer.append(0, b"").unwrap();
+            connection.writer.publish();
+            assert_eq!(connection.tx.speculative_write(PLENTY, Side::Caller), Progress::Drained);
+            assert_eq!(connection.tx.volume(), connection.writer.volume());
+        }
+    }
+
+    #[test]
+    fn a_write_is_no_longer_than_the_batch_and_one_body() {
+        let small: Vec<u8> = (0..1000)
+            .flat_map(|at| [&[0, (at % 200) as u8][..], &body(at % 200)].concat())
+            .collect();
+        for batch in [1, 1000, 65_537] {
+            let mut connection = Connection::new(Encoder::plain());
+            connection.tx.batch = batch;
+            for _ in 0..2 {
+                for length in (0..1000).map(|at| at % 200) {
+                    connection.writer.append(0, &body(length)).unwrap();
+                }
+                connection.writer.publish();
+                while !connection.tx.sender().drained() {
+                    let before = connection.received.len();
+                    connection.tx.speculative_write(1, Side::Caller);
+                    connection.read();
+                    assert!((1..=batch).contains(&(connection.received.len() - before)));
+                }
+                let large = Msg::from_slice(&body(50_000)).unwrap();
+                connection.writer.append_external(0, large).unwrap();
+                connection.writer.publish();
+                connection.write_all();
+            }
+            assert!(connection.received == [&small[..], &framed(&body(50_000))].concat().repeat(2));
         }
     }
 

@@ -284,6 +284,7 @@ pub fn network_pipe(
         replies_only: options.socket_type == ZMQ_REQ,
         groups: options.socket_type == ZMQ_RADIO,
         grouped_only: options.socket_type == ZMQ_DISH,
+        batch: options.in_batch(),
     };
     let (sends, receives) = supports_conflate(options.socket_type);
     let latest_out = (options.conflate && sends).then(Latest::default);
@@ -295,7 +296,7 @@ pub fn network_pipe(
     let home: Arc<dyn Home> = home;
     let owner: Arc<dyn Owner> = port;
     let out = (out_reader, latest_out.clone());
-    let link = Arc::new(Link::new(id as usize, out, rx, home, owner));
+    let link = Arc::new(Link::new(id as usize, out, rx, options.out_batch(), home, owner));
     let mut pipe =
         Pipe::new(out_writer, in_reader, link.clone(), limit(options.sndhwm), receive_limit);
     pipe.conflate(latest_out, latest_in);

@@ -35,6 +35,13 @@ use crate::errno::{Error, Result};
 /// Whether GSSAPI is built in; without it its options are EINVAL.
 pub const GSSAPI_BUILT: bool = cfg!(feature = "gssapi");
 
+/// ZMQ_IN_BATCH_SIZE and ZMQ_OUT_BATCH_SIZE of a socket that has not set them.
+const BATCH_SIZE: i32 = 8192;
+
+fn batch(size: i32) -> Option<usize> {
+    usize::try_from(size).ok().filter(|_| size != BATCH_SIZE)
+}
+
 /// The security mechanism of a socket's connections, numbered as `ZMQ_MECHANISM` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -79,6 +86,7 @@ pub struct Options {
     pub hiccup_msg: Vec<u8>,
     /// Properties for the handshake, by name; sent in this order.
     pub metadata: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// See [`in_batch`](Options::in_batch).
     pub in_batch_size: i32,
     pub out_batch_size: i32,
     /// Large frames are received by reference to the read buffer. Comes from the context.
@@ -198,8 +206,8 @@ impl Options {
             disconnect_msg: Vec::new(),
             hiccup_msg: Vec::new(),
             metadata: BTreeMap::new(),
-            in_batch_size: 8192,
-            out_batch_size: 8192,
+            in_batch_size: BATCH_SIZE,
+            out_batch_size: BATCH_SIZE,
             zero_copy_recv: true,
 
             filter: socket_type == ZMQ_SUB,
@@ -284,6 +292,16 @@ impl Options {
     pub fn conflates(&self) -> bool {
         let able = matches!(self.socket_type, ZMQ_DEALER | ZMQ_PULL | ZMQ_PUSH | ZMQ_PUB | ZMQ_SUB);
         self.conflate && able
+    }
+
+    /// Bytes that one read may bring; `None` leaves it to the library, as the default does.
+    pub fn in_batch(&self) -> Option<usize> {
+        batch(self.in_batch_size)
+    }
+
+    /// Likewise for one write.
+    pub fn out_batch(&self) -> Option<usize> {
+        batch(self.out_batch_size)
     }
 
     /// The hello message for a new connection, if the type sends one.

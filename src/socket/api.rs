@@ -14,8 +14,8 @@ use crate::msg::Msg;
 use crate::pattern;
 use crate::pipe::{Body, LOCAL_REFERENCE_THRESHOLD, Sink};
 use std::ffi::{CStr, c_void};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 type Handle = *mut c_void;
 
@@ -42,6 +42,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         id,
         context: Arc::downgrade(context),
         monitor: Arc::default(),
+        sends_for: OnceLock::new(),
     });
     socket.terminated.store(false, Ordering::Release);
     let handle = context

@@ -140,7 +140,11 @@ impl Open {
             let (mut pipe, end) = self.context.inproc.connect(address, self.inproc_side())?;
             self.give_routing_id(&mut pipe);
             pipe.outgoing = true;
+            let peer = end.peer.as_ref().map(|peer| peer.end.clone());
             let id = self.attach(pipe, Behind::Inproc(end));
+            if let Some(peer) = peer {
+                peer.port().peer_attached();
+            }
             self.endpoints.add(uri.to_vec(), What::InprocConnected(id));
             self.last_endpoint = uri.to_vec();
             return Ok(());

@@ -12,7 +12,7 @@ use crate::io::{Event, IoHandle, SocketPort};
 use crate::pipe::{Pipe, PipeId};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 pub enum Mail {
     Readable(PipeId),
@@ -84,6 +84,8 @@ pub struct Port {
     pub context: Weak<Context>,
     /// Outlives the socket: its last sessions report to it.
     pub monitor: Arc<MonitorSlot>,
+    /// Whose events this socket sends, if it is a monitor's own.
+    pub sends_for: OnceLock<Weak<MonitorSlot>>,
 }
 
 impl Port {
@@ -170,6 +172,12 @@ impl SocketPort for Port {
 impl InprocPort for Port {
     fn attach_inproc(&self, pipe: Pipe, end: InprocEnd) {
         self.post(Mail::AttachInproc(Box::new(pipe), end));
+    }
+
+    fn peer_attached(&self) {
+        if let Some(monitor) = self.sends_for.get().and_then(Weak::upgrade) {
+            monitor.reader_came();
+        }
     }
 
     fn peer_gone(&self, pipe: PipeId) {

@@ -21,6 +21,7 @@ mod pool;
 mod read_first;
 mod wait;
 
+pub use monitor::lost_events;
 pub use named::NamedSocket;
 pub use open::Open;
 pub use parker::Parker;

@@ -3,8 +3,11 @@
 //! Socket monitors (zmq_socket_monitor(3)).
 //!
 //! A monitor is a socket of its own, bound to an inproc name, that the library sends events to.
-//! Sending never waits: when nobody reads, events beyond the high-water mark are dropped, so that
-//! a forgotten monitor holds up neither an I/O thread nor a caller.
+//! Sending never waits, so that a forgotten monitor holds up neither an I/O thread nor a caller:
+//! events from before its reader has connected are kept, up to the high-water mark, and so are those
+//! that a reader does not read; what is beyond the mark is lost. That is counted, and the value of
+//! MONITOR_STOPPED, for which there is always room, tells the reader how many there were. What a PUB
+//! socket does not send to a subscriber that stands at its mark it does not know, here as elsewhere.
 
 use super::{Socket, api};
 use crate::abi::*;
@@ -13,6 +16,7 @@ use crate::errno::{Error, Result};
 use crate::io::{Event, Lease};
 use crate::pipe::Body;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +55,27 @@ impl Drop for MonitorLease {
 struct Monitor {
     handle: Handle,
     version: i32,
+    /// Events for a reader that has not connected yet.
+    kept: VecDeque<Frames>,
+    /// Events that there was no room for.
+    lost: u64,
+}
+
+/// An event as it is sent.
+type Frames = Vec<Vec<u8>>;
+
+/// How far a monitor's socket may be filled by an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    UpToMark,
+    Always,
+}
+
+/// Why an event was not sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    NobodyThere,
+    NoRoom,
 }
 
 /// The handle of the monitor's socket, which only the library uses.
@@ -65,13 +90,12 @@ impl Handle {
 impl MonitorSlot {
     /// Reports an event if somebody has asked for it.
     pub fn report(&self, event: &Event) {
-        if self.events.load(Ordering::Relaxed) & event.event == 0 {
+        if !self.wants(event.event) {
             return;
         }
-        let monitor = self.monitor.lock();
-        let Some(monitor) = &*monitor else { return };
-        // What there is no room for is dropped.
-        let _ = monitor.send(event);
+        if let Some(monitor) = &mut *self.monitor.lock() {
+            monitor.report(event);
+        }
     }
 
     /// Asks for this event?
@@ -79,16 +103,15 @@ impl MonitorSlot {
         self.events.load(Ordering::Relaxed) & event != 0
     }
 
+    /// Sends what was kept for the reader.
+    pub fn reader_came(&self) {
+        if let Some(monitor) = &mut *self.monitor.lock() {
+            let _ = monitor.send_kept();
+        }
+    }
+
     /// Ends the monitor; its last event is MONITOR_STOPPED.
     pub fn stop(&self) {
-        let stopped = ZMQ_EVENT_MONITOR_STOPPED as u64;
-        self.report(&Event {
-            event: stopped,
-            values: vec![0],
-            local: Vec::new(),
-            remote: Vec::new(),
-            bound: true,
-        });
         self.replace(None, 0);
     }
 
@@ -96,35 +119,82 @@ impl MonitorSlot {
     fn replace(&self, monitor: Option<Monitor>, events: u64) {
         let before = {
             let mut place = self.monitor.lock();
-            self.events.store(events, Ordering::Relaxed);
+            let wanted = self.events.swap(events, Ordering::Relaxed);
+            if let Some(before) = &mut *place
+                && wanted & ZMQ_EVENT_MONITOR_STOPPED as u64 != 0
+            {
+                before.report_end();
+            }
             std::mem::replace(&mut *place, monitor)
         };
         if let Some(before) = before {
             let _ = api::close(before.handle.get());
         }
     }
+
+    /// How many events the present monitor has lost.
+    fn lost(&self) -> Option<u64> {
+        self.monitor.lock().as_ref().map(|monitor| monitor.lost)
+    }
 }
 
 impl Monitor {
-    fn send(&self, event: &Event) -> Result<()> {
-        let socket = Socket::lookup(self.handle.get())?;
-        let mut core = socket.lock();
-        let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-        open.process_mail();
+    fn report(&mut self, event: &Event) {
         let frames = self.frames(event);
-        let last = frames.len() - 1;
-        for (number, frame) in frames.iter().enumerate() {
-            open.try_send(&mut Body::Bytes(frame), number != last)?;
+        match self.send_kept().and_then(|()| self.send(&frames, Room::UpToMark)) {
+            Ok(()) => {}
+            Err(Unsent::NobodyThere) if self.kept.len() < MONITOR_HWM as usize => {
+                self.kept.push_back(frames);
+            }
+            Err(_) => self.lost += 1,
+        }
+    }
+
+    fn report_end(&mut self) {
+        let stopped = Event {
+            event: ZMQ_EVENT_MONITOR_STOPPED as u64,
+            values: vec![self.lost],
+            local: Vec::new(),
+            remote: Vec::new(),
+            bound: true,
+        };
+        let _ = self.send_kept().and_then(|()| self.send(&self.frames(&stopped), Room::Always));
+    }
+
+    /// There is room for all of it once there is a reader: its mark is added to the one it was kept by.
+    fn send_kept(&mut self) -> std::result::Result<(), Unsent> {
+        while let Some(frames) = self.kept.front() {
+            self.send(frames, Room::UpToMark)?;
+            self.kept.pop_front();
         }
         Ok(())
     }
 
-    fn frames(&self, event: &Event) -> Vec<Vec<u8>> {
+    fn send(&self, frames: &Frames, room: Room) -> std::result::Result<(), Unsent> {
+        let socket = Socket::lookup(self.handle.get()).map_err(|_| Unsent::NobodyThere)?;
+        let mut core = socket.lock();
+        let open = core.as_mut().ok_or(Unsent::NobodyThere)?;
+        open.process_mail();
+        if room == Room::Always {
+            open.options.sndhwm = 0;
+            open.limits_changed();
+        }
+        let last = frames.len() - 1;
+        for (number, frame) in frames.iter().enumerate() {
+            if open.try_send(&mut Body::Bytes(frame), number != last).is_err() {
+                let nobody = open.pipes.is_empty();
+                return Err(if nobody { Unsent::NobodyThere } else { Unsent::NoRoom });
+            }
+        }
+        Ok(())
+    }
+
+    fn frames(&self, event: &Event) -> Frames {
         if self.version == ZMQ_CURRENT_EVENT_VERSION {
             let mut head = Vec::with_capacity(6);
             head.extend_from_slice(&(event.event as u16).to_ne_bytes());
             let value = event.values.first().copied().unwrap_or(0);
-            head.extend_from_slice(&(value as u32).to_ne_bytes());
+            head.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_ne_bytes());
             let address = if event.bound { &event.local } else { &event.remote };
             return vec![head, address.clone()];
         }
@@ -175,12 +245,30 @@ pub fn monitor(
     }
     let own = api::open_in(&Arc::clone(&context), socket_type)?;
     let prepared = api::set_option(own, ZMQ_LINGER, Some(&0i32.to_ne_bytes()))
+        .and_then(|()| sends_for(own, &slot))
         .and_then(|()| api::set_option(own, ZMQ_SNDHWM, Some(&MONITOR_HWM.to_ne_bytes())))
         .and_then(|()| api::bind_bytes(own, endpoint));
     if let Err(error) = prepared {
         let _ = api::close(own);
         return Err(error);
     }
-    slot.replace(Some(Monitor { handle: Handle(own as usize), version }), events);
+    let (handle, kept) = (Handle(own as usize), VecDeque::new());
+    slot.replace(Some(Monitor { handle, version, kept, lost: 0 }), events);
     Ok(())
+}
+
+/// Has the slot hear of whoever connects to its monitor's socket.
+fn sends_for(own: *mut c_void, slot: &Arc<MonitorSlot>) -> Result<()> {
+    let core = Socket::lookup(own)?.lock();
+    let open = core.as_ref().ok_or(Error::NOTSOCK)?;
+    let _ = open.port.sends_for.set(Arc::downgrade(slot));
+    Ok(())
+}
+
+/// How many events the socket's monitor has lost so far, for tests; `None` without a monitor. A
+/// program learns it from the value of MONITOR_STOPPED.
+pub fn lost_events(handle: *mut c_void) -> Result<Option<u64>> {
+    let socket = Socket::lookup(handle)?;
+    let slot = socket.lock().as_ref().ok_or(Error::NOTSOCK)?.port.monitor.clone();
+    Ok(slot.lost())
 }

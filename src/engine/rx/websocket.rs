@@ -164,8 +164,8 @@ impl Rx {
             return Ok((outcome, full));
         }
         let room = self.inbox.room();
-        let length = room.len();
-        let outcome = stream.read_into(room)?;
+        let length = room.len().min(self.rules.batch.unwrap_or(usize::MAX));
+        let outcome = stream.read_into(&mut room[..length])?;
         let ReadOutcome::Read(count) = outcome else { return Ok((outcome, false)) };
         self.inbox.received(count);
         let full = count == length;

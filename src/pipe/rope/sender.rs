@@ -48,8 +48,8 @@ impl Sender {
     }
 
     /// Fills `slices` with committed bytes in order, without copying, until `cap` bytes are there, or
-    /// with the last piece a little more; returns how many slices and bytes. Of a larger body there
-    /// is [`LARGEST_PIECE`], so that a write cannot go on for as long as the peer keeps reading.
+    /// with a body, which is taken whole, more; returns how many slices and bytes. Of a larger body
+    /// there is [`LARGEST_PIECE`], so that a write cannot go on for as long as the peer keeps reading.
     pub fn gather<'a>(&'a mut self, slices: &mut [IoSlice<'a>], cap: usize) -> (usize, usize) {
         if self.sent.position == self.reader.limit {
             self.reader.refresh();
@@ -75,6 +75,7 @@ impl Sender {
                     }
                 }
                 Piece::Bytes(length) => {
+                    let length = length.min(cap - total);
                     // SAFETY: committed bytes of a chunk that stays until the head passes it.
                     slices[count] = IoSlice::new(unsafe { at.chunk.bytes(at.offset, length) });
                     count += 1;
