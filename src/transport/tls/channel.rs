@@ -19,9 +19,9 @@ use super::traffic::{MAX_RECORD, Opened, Traffic, Violation, errno_of, oversized
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
 
-/// Plaintext encrypted before the kernel is offered it, in bytes. Senders collect somewhat more than
-/// 64 KiB before they write; that should be one write here, too.
-const BATCH: usize = 128 * 1024;
+/// Plaintext encrypted before the kernel is offered it, in bytes: as much as the nearest cache holds
+/// until it is copied out. A rest of up to half as much goes along.
+const BATCH: usize = 32 * 1024;
 /// Buffers gathered for one batch, and records for one write.
 const SLICES: usize = 64;
 /// Bytes asked of the kernel at least, so that small rooms do not make for small reads.
@@ -176,18 +176,23 @@ impl Channel {
         }
         let mut written = 0;
         if let [single] = buffers {
-            for batch in single.chunks(BATCH) {
+            let mut rest: &[u8] = single;
+            while !rest.is_empty() {
+                let (batch, later) = rest.split_at(batch_of(rest.len()));
                 written += self.encrypt(&[batch])?;
                 if !self.flush(wire)? {
                     break;
                 }
+                rest = later;
             }
             return Ok(WriteOutcome::Wrote(written));
         }
+        let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let mut position = Position::default();
         loop {
             let mut slices = [&[][..]; SLICES];
-            let count = position.batch(buffers, &mut slices);
+            let room = batch_of(length.saturating_sub(written));
+            let count = position.batch(buffers, room, &mut slices);
             if count == 0 {
                 break;
             }
@@ -467,6 +472,11 @@ impl Output {
     }
 }
 
+/// How much of `length` bytes to encrypt at once.
+fn batch_of(length: usize) -> usize {
+    if length <= BATCH + BATCH / 2 { length } else { BATCH }
+}
+
 /// How far a list of buffers has been gathered.
 #[derive(Default)]
 struct Position {
@@ -475,9 +485,13 @@ struct Position {
 }
 
 impl Position {
-    /// The next batch of `buffers` in `slices`; returns how many there are.
-    fn batch<'a>(&mut self, buffers: &'a [IoSlice<'a>], slices: &mut [&'a [u8]]) -> usize {
-        let mut room = BATCH;
+    /// The next `room` bytes of `buffers` in `slices`; returns how many slices there are.
+    fn batch<'a>(
+        &mut self,
+        buffers: &'a [IoSlice<'a>],
+        mut room: usize,
+        slices: &mut [&'a [u8]],
+    ) -> usize {
         let mut count = 0;
         for slice in slices {
             let rest = loop {
