@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One TLS connection: rustls and the bytes on their way through it.
+//! One TLS connection: its records on their way between the wire and the caller's buffers.
 //!
-//! Plaintext is gathered into records by rustls straight from the caller's buffers, and the records
-//! go to the kernel by gather write: nothing is copied that is not encrypted by it. On the way in
-//! ciphertext is read into the thread's buffer, and plaintext copied to where it belongs.
+//! Plaintext is gathered into records straight from the caller's buffers, and the records go to the
+//! kernel by gather write: nothing is copied that is not encrypted by it. On the way in ciphertext
+//! is read into the thread's buffer, decrypted there, and copied to where it belongs.
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufRead, IoSlice, Write};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::IoSlice;
+use std::ops::Range;
 
-use rustls::{Connection, HandshakeKind, ProtocolVersion};
+use rustls::AlertDescription;
 
+use super::negotiation::{Exchange, Negotiation};
+use super::traffic::{MAX_RECORD, Opened, Traffic, Violation, errno_of, oversized, whole_record};
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
 
-/// Plaintext encrypted before the kernel is offered it, in bytes. Senders collect somewhat more than
-/// 64 KiB before they write; that should be one write here, too.
-const BATCH: usize = 128 * 1024;
-/// Buffers gathered for one batch.
+/// Plaintext encrypted before the kernel is offered it, in bytes: as much as the nearest cache holds
+/// until it is copied out. A rest of up to half as much goes along.
+const BATCH: usize = 32 * 1024;
+/// Buffers gathered for one batch, and records for one write.
 const SLICES: usize = 64;
-/// The longest record's plaintext.
-const RECORD: usize = 16 * 1024;
 /// Bytes asked of the kernel at least, so that small rooms do not make for small reads.
 const READ_MINIMUM: usize = 4 * 1024;
-/// Records that may be encrypted with one key of AES-GCM (RFC 8446, 5.5), and some to spare. TLS
-/// 1.3 takes a new key then, TLS 1.2 a new connection.
-const KEY_LIMIT: u64 = (1 << 24) - 1024;
+/// Bytes read from the kernel at once, at most: what makes 64 KiB of plaintext, the record it ends
+/// in, and the start of one that was there before.
+pub(super) const SCRATCH: usize = 64 * 1024 + 1024 + 2 * MAX_RECORD;
 
 /// The bytes beneath: one attempt to send or to receive, as a stream without TLS makes it.
 pub(crate) trait Wire {
@@ -33,16 +36,20 @@ pub(crate) trait Wire {
     fn read_some(&self, buffer: &mut [u8]) -> Result<ReadOutcome>;
 }
 
-#[derive(Debug)]
 pub(super) struct Channel {
-    connection: Connection,
-    /// Ciphertext received that there was no room to decrypt for.
-    input: Vec<u8>,
+    phase: Phase,
+    input: Input,
+    output: Output,
     /// How reading ends once the plaintext has been taken.
     end: Option<End>,
-    /// Records encrypted so far at most, and how many there may be.
-    records: u64,
-    record_limit: u64,
+    resumed: bool,
+}
+
+enum Phase {
+    Negotiation(Box<(Negotiation, Exchange)>),
+    Traffic(Box<Traffic>),
+    /// The handshake has failed.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,28 +59,30 @@ enum End {
 }
 
 impl Channel {
-    pub(super) fn new(mut connection: Connection) -> Channel {
-        // The bound is BATCH: no more is encrypted before all of it is sent.
-        connection.set_buffer_limit(None);
-        Channel { connection, input: Vec::new(), end: None, records: 0, record_limit: KEY_LIMIT }
+    pub(super) fn new(negotiation: Negotiation) -> Channel {
+        Channel {
+            phase: Phase::Negotiation(Box::new((negotiation, Exchange::default()))),
+            input: Input::default(),
+            output: Output::default(),
+            end: None,
+            resumed: false,
+        }
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.connection.wants_write()
+        !self.output.is_empty()
     }
 
     pub(super) fn is_resumed(&self) -> bool {
-        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.resumed
     }
 
     #[cfg(test)]
-    pub(super) fn set_record_limit(&mut self, limit: u64) {
-        self.record_limit = limit;
-    }
-
-    #[cfg(test)]
-    pub(super) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
+    pub(super) fn traffic(&mut self) -> &mut Traffic {
+        match &mut self.phase {
+            Phase::Traffic(traffic) => traffic,
+            _ => panic!("no traffic yet"),
+        }
     }
 
     /// One step of the handshake; true when it is complete.
@@ -83,25 +92,73 @@ impl Channel {
     /// TLS or finds no common ground, PIPE when the peer closes, and those of the wire.
     pub(super) fn negotiate(&mut self, wire: &dyn Wire, buffer: &mut [u8]) -> Result<bool> {
         loop {
-            self.flush(wire)?;
-            if !self.connection.is_handshaking() {
-                return Ok(true);
+            match self.advance() {
+                Ok(complete) => {
+                    self.flush(wire)?;
+                    if complete {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => {
+                    // The alert that tells the peer why.
+                    let _ = self.flush(wire);
+                    return Err(error);
+                }
             }
-            let mut fresh = match wire.read_some(buffer)? {
-                ReadOutcome::Read(count) => buffer.get(..count).unwrap_or_default(),
+            match wire.read_some(buffer)? {
+                ReadOutcome::Read(count) => {
+                    if let Phase::Negotiation(negotiation) = &mut self.phase {
+                        let fresh = buffer.get(..count).unwrap_or_default();
+                        negotiation.1.input.extend_from_slice(fresh);
+                    }
+                }
                 ReadOutcome::WouldBlock => return Ok(false),
                 ReadOutcome::Closed => return Err(Error::PIPE),
-            };
-            while self.connection.is_handshaking() && self.end.is_none() && !fresh.is_empty() {
-                self.feed(&mut fresh, wire);
-            }
-            self.input.extend_from_slice(fresh);
-            match self.end {
-                Some(End::Failed(error)) => return Err(error),
-                Some(End::Closed) if self.connection.is_handshaking() => return Err(Error::PIPE),
-                _ => {}
             }
         }
+    }
+
+    /// Acts on what the handshake has received; true when it is complete.
+    fn advance(&mut self) -> Result<bool> {
+        let Phase::Negotiation(negotiation) = &mut self.phase else {
+            return match self.end {
+                Some(End::Failed(error)) => Err(error),
+                _ => Ok(true),
+            };
+        };
+        let (negotiation, exchange) = &mut **negotiation;
+        let outcome = negotiation.step(exchange);
+        for record in exchange.output.drain(..) {
+            self.output.push(record);
+        }
+        match outcome {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            Err(error) => return Err(self.fail(errno_of(&error))),
+        }
+        let Phase::Negotiation(negotiation) = std::mem::replace(&mut self.phase, Phase::Over)
+        else {
+            return Err(Error::PROTO);
+        };
+        let (negotiation, exchange) = *negotiation;
+        self.resumed = negotiation.is_resumed();
+        match negotiation.finish() {
+            Ok(traffic) => self.phase = Phase::Traffic(Box::new(traffic)),
+            Err(error) => return Err(self.fail(errno_of(&error))),
+        }
+        self.input = Input::new(exchange.input);
+        Ok(true)
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.finish(End::Failed(error));
+        error
+    }
+
+    /// Nothing more is received; what is not opened yet goes.
+    fn finish(&mut self, end: End) {
+        self.end = Some(end);
+        self.input.sealed = 0..0;
     }
 
     /// Encrypts and sends as much of `buffers` as the wire takes, and up to a batch more.
@@ -119,18 +176,23 @@ impl Channel {
         }
         let mut written = 0;
         if let [single] = buffers {
-            for batch in single.chunks(BATCH) {
-                written += self.encrypt(&[IoSlice::new(batch)])?;
+            let mut rest: &[u8] = single;
+            while !rest.is_empty() {
+                let (batch, later) = rest.split_at(batch_of(rest.len()));
+                written += self.encrypt(&[batch])?;
                 if !self.flush(wire)? {
                     break;
                 }
+                rest = later;
             }
             return Ok(WriteOutcome::Wrote(written));
         }
+        let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let mut position = Position::default();
         loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = position.batch(buffers, &mut slices);
+            let mut slices = [&[][..]; SLICES];
+            let room = batch_of(length.saturating_sub(written));
+            let count = position.batch(buffers, room, &mut slices);
             if count == 0 {
                 break;
             }
@@ -143,39 +205,18 @@ impl Channel {
     }
 
     /// Makes records of all of `slices`, and returns their length.
-    fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
-        let length: usize = slices.iter().map(|slice| slice.len()).sum();
-        if self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
-            self.records += length.div_ceil(RECORD) as u64;
-            if self.records > self.record_limit {
-                return Err(Error::CONNRESET);
-            }
-        }
-        let mut writer = self.connection.writer();
-        let taken = match slices {
-            [single] => writer.write(single)?,
-            _ => writer.write_vectored(slices)?,
-        };
-        // Without a limit to its buffer rustls takes all; the rest would be skipped unseen.
-        if taken == length { Ok(taken) } else { Err(Error::NOBUFS) }
+    fn encrypt(&mut self, slices: &[&[u8]]) -> Result<usize> {
+        let Phase::Traffic(traffic) = &mut self.phase else { return Err(Error::NOTCONN) };
+        traffic.seal_data(slices, |record| self.output.push(record))
     }
 
     /// Sends the records made so far; false when the wire does not take them all.
     pub(super) fn flush(&mut self, wire: &dyn Wire) -> Result<bool> {
-        while self.connection.wants_write() {
-            match self.connection.write_tls(&mut Sending(wire)) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) => match error.into() {
-                    Error::AGAIN => return Ok(false),
-                    error => return Err(error),
-                },
-            }
-        }
-        Ok(true)
+        self.output.flush(wire)
     }
 
-    /// Gives `take` up to `room` bytes of plaintext. A read of less has emptied the wire.
+    /// Gives `take` up to `room` bytes of plaintext. A read of less has emptied the wire. `spare` is
+    /// a buffer to use, which may stay here for as long as there is something in it.
     ///
     /// # Errors
     /// PROTO for what is not TLS, ACCES for an alert about a certificate, those of the wire and of
@@ -183,43 +224,40 @@ impl Channel {
     pub(super) fn read(
         &mut self,
         wire: &dyn Wire,
-        buffer: &mut [u8],
+        spare: &mut Vec<u8>,
         room: usize,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<ReadOutcome> {
-        let mut filled = self.drain(room, take)?;
-        if !self.input.is_empty() && filled < room {
-            let input = std::mem::take(&mut self.input);
-            let mut rest = &input[..];
-            filled += self.decrypt(&mut rest, wire, room - filled, take)?;
-            self.input.extend_from_slice(rest);
+        if !matches!(self.phase, Phase::Traffic(_)) {
+            return Err(Error::NOTCONN);
         }
-        while filled < room && self.end.is_none() {
-            // A record adds at least 22 bytes to its plaintext; what there is no room for would
-            // have to be kept.
-            let wanted = (room - filled).saturating_add(512).max(READ_MINIMUM).min(buffer.len());
-            let asked = buffer.get_mut(..wanted).unwrap_or_default();
-            let count = match wire.read_some(asked) {
-                Ok(ReadOutcome::Read(count)) => count,
-                Ok(ReadOutcome::WouldBlock) => break,
-                Ok(ReadOutcome::Closed) => {
-                    self.end = Some(End::Closed);
-                    break;
-                }
-                Err(error) => {
-                    self.end = Some(End::Failed(error));
-                    break;
-                }
-            };
-            let mut fresh = buffer.get(..count).unwrap_or_default();
-            filled += self.decrypt(&mut fresh, wire, room - filled, take)?;
-            self.input.extend_from_slice(fresh);
+        let mut filled = 0;
+        let mut emptied = false;
+        loop {
+            filled += self.decrypt(wire, room - filled, take)?;
             // A short read has emptied the wire. With nothing to show for it, ask once more: the
             // end of the stream may be next, and this read would hide it.
-            if count < wanted && filled > 0 {
+            if filled >= room || self.end.is_some() || emptied && filled > 0 {
                 break;
             }
+            // A record adds at least 22 bytes to its plaintext, and the last one hardly ends with
+            // the room.
+            let wanted = (room - filled).saturating_add(512 + MAX_RECORD).max(READ_MINIMUM);
+            let place = self.input.place(wanted, spare);
+            match wire.read_some(place) {
+                Ok(ReadOutcome::Read(count)) => {
+                    emptied = count < place.len();
+                    self.input.received(count);
+                }
+                Ok(ReadOutcome::WouldBlock) => {
+                    emptied = true;
+                    break;
+                }
+                Ok(ReadOutcome::Closed) => self.finish(End::Closed),
+                Err(error) => self.finish(End::Failed(error)),
+            }
         }
+        self.input.put_back(emptied, spare);
         match self.end {
             _ if filled > 0 => Ok(ReadOutcome::Read(filled)),
             None => Ok(ReadOutcome::WouldBlock),
@@ -229,77 +267,214 @@ impl Channel {
     }
 
     /// True when a read would bring something, or the end, without asking the wire.
-    pub(super) fn holds_input(&mut self) -> bool {
+    pub(super) fn holds_input(&self) -> bool {
         self.end.is_some()
-            || !self.input.is_empty()
-            || self.connection.reader().into_first_chunk().is_ok_and(|chunk| !chunk.is_empty())
+            || !self.input.plain.is_empty()
+            || whole_record(self.input.sealed()).is_some()
     }
 
     /// Sends close_notify if the connection is in order and the wire takes it at once.
     pub(super) fn close(&mut self, wire: &dyn Wire) {
         let failed = matches!(self.end, Some(End::Failed(_)));
-        if !failed && !self.connection.is_handshaking() {
-            self.connection.send_close_notify();
+        if let Phase::Traffic(traffic) = &mut self.phase
+            && !failed
+            && let Some(record) = traffic.close()
+        {
+            self.output.push(record);
             let _ = self.flush(wire);
         }
     }
 
-    /// Decrypts `ciphertext` as long as there is room; returns the bytes given to `take`.
+    /// Gives `take` what has come, up to `room` bytes; returns how many.
     fn decrypt(
         &mut self,
-        ciphertext: &mut &[u8],
         wire: &dyn Wire,
         room: usize,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<usize> {
         let mut filled = 0;
-        while filled < room && !ciphertext.is_empty() {
-            self.feed(ciphertext, wire);
-            filled += self.drain(room - filled, take)?;
-        }
-        Ok(filled)
-    }
-
-    /// Hands rustls some ciphertext, or throws it away after the end.
-    fn feed(&mut self, ciphertext: &mut &[u8], wire: &dyn Wire) {
-        if self.end.is_none() {
-            match self.connection.read_tls(ciphertext) {
-                Ok(0) => self.end = Some(End::Closed),
-                Ok(_) => match self.connection.process_new_packets() {
-                    Ok(state) if state.peer_has_closed() => self.end = Some(End::Closed),
-                    Ok(_) => {}
-                    Err(error) => {
-                        self.end = Some(End::Failed(errno_of(&error)));
-                        // The alert that tells the peer why.
-                        let _ = self.flush(wire);
-                    }
-                },
-                Err(_) => self.end = Some(End::Failed(Error::PROTO)),
+        loop {
+            while filled < room && !self.input.plain.is_empty() {
+                filled += self.input.take(room - filled, take)?;
             }
-        }
-        if self.end.is_some() {
-            *ciphertext = &[];
+            if filled >= room || self.end.is_some() || !self.open(wire) {
+                return Ok(filled);
+            }
         }
     }
 
-    /// Gives `take` decrypted bytes, up to `room`.
-    fn drain(&mut self, room: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<usize> {
-        let mut filled = 0;
-        let mut reader = self.connection.reader();
-        while filled < room {
-            // An error says that there is nothing more at the moment.
-            let Ok(chunk) = reader.fill_buf() else { break };
-            let piece = chunk.get(..room - filled).unwrap_or(chunk);
-            if piece.is_empty() {
-                break;
+    /// Opens the next record; false when there is none.
+    fn open(&mut self, wire: &dyn Wire) -> bool {
+        let Phase::Traffic(traffic) = &mut self.phase else { return false };
+        let waiting = self.output.records.len();
+        let sealed = self.input.sealed();
+        let opened = match whole_record(sealed) {
+            _ if oversized(sealed) => Err(AlertDescription::RecordOverflow.into()),
+            None => return false,
+            Some(length) => self.input.open(length, traffic, &mut self.output),
+        };
+        match opened {
+            Ok(None) => {}
+            Ok(Some(end)) => self.finish(end),
+            Err(violation) => {
+                if let Some(record) = traffic.complain(&violation) {
+                    self.output.push(record);
+                }
+                self.finish(End::Failed(violation.error));
             }
-            take(piece)?;
-            let length = piece.len();
-            reader.consume(length);
-            filled += length;
         }
-        Ok(filled)
+        if self.output.records.len() > waiting {
+            // Answers that the wire does not take at once go with what is sent next.
+            let _ = self.flush(wire);
+        }
+        true
     }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// What has been received and not been taken.
+#[derive(Default)]
+struct Input {
+    buffer: Vec<u8>,
+    /// Where the data of the record opened last lies, as far as there was no room for it.
+    plain: Range<usize>,
+    /// Where the records that are not opened yet lie.
+    sealed: Range<usize>,
+}
+
+impl Input {
+    fn new(records: Vec<u8>) -> Input {
+        Input { plain: 0..0, sealed: 0..records.len(), buffer: records }
+    }
+
+    fn sealed(&self) -> &[u8] {
+        self.buffer.get(self.sealed.clone()).unwrap_or_default()
+    }
+
+    /// Gives `take` some of the data; returns how much.
+    fn take(&mut self, room: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<usize> {
+        let data = self.buffer.get(self.plain.clone()).unwrap_or_default();
+        let piece = data.get(..room).unwrap_or(data);
+        take(piece)?;
+        self.plain.start += piece.len();
+        Ok(piece.len())
+    }
+
+    /// Opens the record of `length` bytes that comes first.
+    fn open(
+        &mut self,
+        length: usize,
+        traffic: &mut Traffic,
+        output: &mut Output,
+    ) -> std::result::Result<Option<End>, Violation> {
+        let start = self.sealed.start;
+        self.sealed.start += length;
+        let record = self.buffer.get_mut(start..start + length).unwrap_or_default();
+        match traffic.open(record, |record| output.push(record))? {
+            Opened::Data(place) => {
+                if record.get(place.clone()).is_none() {
+                    return Err(AlertDescription::InternalError.into());
+                }
+                self.plain = start + place.start..start + place.end;
+                Ok(None)
+            }
+            Opened::Other => Ok(None),
+            Opened::Closed => Ok(Some(End::Closed)),
+        }
+    }
+
+    /// Where to receive, behind a record that has come in part: `wanted` bytes, or as many as the
+    /// buffer has. All data has been taken.
+    fn place(&mut self, wanted: usize, spare: &mut Vec<u8>) -> &mut [u8] {
+        if self.buffer.len() < SCRATCH {
+            if spare.len() < SCRATCH {
+                *spare = vec![0; SCRATCH];
+            }
+            let start = self.sealed();
+            spare.get_mut(..start.len()).unwrap_or_default().copy_from_slice(start);
+            self.buffer = std::mem::take(spare);
+        } else {
+            self.buffer.copy_within(self.sealed.clone(), 0);
+        }
+        self.sealed = 0..self.sealed.len();
+        self.plain = 0..0;
+        let end = self.sealed.end;
+        let limit = end.saturating_add(wanted).min(self.buffer.len());
+        self.buffer.get_mut(end..limit).unwrap_or_default()
+    }
+
+    fn received(&mut self, count: usize) {
+        self.sealed.end += count;
+    }
+
+    /// Gives the buffer back unless it is in use. What has come of a record whose rest may be long
+    /// in coming moves to memory of its own.
+    fn put_back(&mut self, emptied: bool, spare: &mut Vec<u8>) {
+        if !self.plain.is_empty() || self.buffer.is_empty() {
+            return;
+        }
+        let rest = match self.sealed() {
+            rest if rest.is_empty() || emptied => rest.to_vec(),
+            _ => return,
+        };
+        self.sealed = 0..rest.len();
+        let buffer = std::mem::replace(&mut self.buffer, rest);
+        if spare.len() < SCRATCH && buffer.len() >= SCRATCH {
+            *spare = buffer;
+        }
+    }
+}
+
+/// Records that wait for the kernel.
+#[derive(Default)]
+struct Output {
+    records: VecDeque<Vec<u8>>,
+    /// Bytes of the first one that the kernel has.
+    sent: usize,
+}
+
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn push(&mut self, record: Vec<u8>) {
+        self.records.push_back(record);
+    }
+
+    /// Sends; false when the wire does not take it all.
+    fn flush(&mut self, wire: &dyn Wire) -> Result<bool> {
+        while !self.records.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut skip = self.sent;
+            for (slice, record) in slices.iter_mut().zip(&self.records) {
+                *slice = IoSlice::new(record.get(skip..).unwrap_or_default());
+                skip = 0;
+            }
+            let count = self.records.len().min(SLICES);
+            match wire.write_some(slices.get(..count).unwrap_or_default())? {
+                WriteOutcome::Wrote(0) | WriteOutcome::WouldBlock => return Ok(false),
+                WriteOutcome::Wrote(count) => self.sent += count,
+            }
+            while let Some(first) = self.records.front()
+                && self.sent >= first.len()
+            {
+                self.sent -= first.len();
+                self.records.pop_front();
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// How much of `length` bytes to encrypt at once.
+fn batch_of(length: usize) -> usize {
+    if length <= BATCH + BATCH / 2 { length } else { BATCH }
 }
 
 /// How far a list of buffers has been gathered.
@@ -310,9 +485,13 @@ struct Position {
 }
 
 impl Position {
-    /// The next batch of `buffers` in `slices`; returns how many there are.
-    fn batch<'a>(&mut self, buffers: &'a [IoSlice<'a>], slices: &mut [IoSlice<'a>]) -> usize {
-        let mut room = BATCH;
+    /// The next `room` bytes of `buffers` in `slices`; returns how many slices there are.
+    fn batch<'a>(
+        &mut self,
+        buffers: &'a [IoSlice<'a>],
+        mut room: usize,
+        slices: &mut [&'a [u8]],
+    ) -> usize {
         let mut count = 0;
         for slice in slices {
             let rest = loop {
@@ -323,7 +502,7 @@ impl Position {
                 }
             };
             let piece = rest.get(..room).unwrap_or(rest);
-            *slice = IoSlice::new(piece);
+            *slice = piece;
             self.offset += piece.len();
             room -= piece.len();
             count += 1;
@@ -332,50 +511,5 @@ impl Position {
             }
         }
         count
-    }
-}
-
-/// The wire as rustls writes to it.
-struct Sending<'a>(&'a dyn Wire);
-
-impl Write for Sending<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.0.write_some(buffers) {
-            Ok(WriteOutcome::Wrote(count)) => Ok(count),
-            Ok(WriteOutcome::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(error) => Err(io::Error::from_raw_os_error(error.raw())),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The errno of a TLS error, which monitor events carry: ACCES when one side does not take the
-/// other for whom it should be, PROTO for all else.
-fn errno_of(error: &rustls::Error) -> Error {
-    use rustls::AlertDescription as Alert;
-    match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            Error::ACCES
-        }
-        rustls::Error::AlertReceived(
-            Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::CertificateRequired
-            | Alert::NoCertificate
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::UnrecognisedName,
-        ) => Error::ACCES,
-        _ => Error::PROTO,
     }
 }

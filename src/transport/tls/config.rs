@@ -14,14 +14,16 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{self, Ticketer, cipher_suite};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, ServerConfig};
 
 use super::Tls;
+use super::negotiation::Negotiation;
 use super::verify::{Clients, Servers, Trust};
 use crate::endpoint::Host;
 use crate::errno::{Error, Result};
@@ -57,13 +59,15 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        // For traffic.rs.
+        config.enable_secret_extraction = true;
         Ok(ClientTls { config: Arc::new(config), server: server_name(options, host)? })
     }
 
     /// A new connection; its handshake is still to be made.
     pub fn start(&self) -> Result<Tls> {
-        ClientConnection::new(self.config.clone(), self.server.clone())
-            .map(|connection| Tls::new(connection.into()))
+        UnbufferedClientConnection::new(self.config.clone(), self.server.clone())
+            .map(|connection| Tls::new(Negotiation::Client(connection)))
             .map_err(|_| Error::NOMEM)
     }
 }
@@ -89,13 +93,14 @@ impl ServerTls {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|_| Error::INVAL)?;
         config.ticketer = Ticketer::new().map_err(|_| Error::NOMEM)?;
+        config.enable_secret_extraction = true;
         Ok(ServerTls(Arc::new(config)))
     }
 
     /// A connection just accepted; its handshake is still to be made.
     pub fn start(&self) -> Result<Tls> {
-        ServerConnection::new(self.0.clone())
-            .map(|connection| Tls::new(connection.into()))
+        UnbufferedServerConnection::new(self.0.clone())
+            .map(|connection| Tls::new(Negotiation::Server(connection)))
             .map_err(|_| Error::NOMEM)
     }
 

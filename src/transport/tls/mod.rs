@@ -9,10 +9,10 @@
 //!   as a write in flight ([`Stream::has_unsent`](super::Stream::has_unsent)): nothing more is
 //!   accepted until [`Stream::flush`](super::Stream::flush) or the next write got rid of it, when
 //!   the socket has become writable. It is never more than one batch of records.
-//! - What the kernel gave may lie here as plaintext nobody has taken. A read fills all the room it
-//!   is given before it says that there is no more, so a read that left some has seen the socket
-//!   empty, and a full one calls for another. The end of the stream may lie behind a short read:
-//!   [`Stream::holds_input`](super::Stream::holds_input).
+//! - What the kernel gave may lie here, opened or not, until somebody takes it. A read fills all the
+//!   room it is given before it says that there is no more, so a read that left some has seen the
+//!   socket empty, and a full one calls for another. The end of the stream may lie behind a short
+//!   read: [`Stream::holds_input`](super::Stream::holds_input).
 //!
 //! Before the first byte [`Stream::negotiate`](super::Stream::negotiate) makes the TLS handshake.
 //! wss is the same layer beneath a WebSocket.
@@ -21,7 +21,9 @@
 //! |---|---|
 //! | `config.rs` | what the options `ZMQ_WSS_*` ask for, checked at bind and connect |
 //! | `verify.rs` | whom to trust |
-//! | `channel.rs` | one connection: rustls and the bytes on their way |
+//! | `negotiation.rs` | the handshake |
+//! | `traffic.rs` | records and their keys, once it is complete |
+//! | `channel.rs` | one connection: its bytes on their way |
 //! | `listener.rs` | a listening socket |
 
 #![forbid(unsafe_code)]
@@ -29,8 +31,10 @@
 mod channel;
 mod config;
 mod listener;
+mod negotiation;
 #[cfg(test)]
 pub(crate) mod tests;
+mod traffic;
 mod verify;
 
 pub use config::{ClientTls, ServerTls};
@@ -44,16 +48,14 @@ use parking_lot::Mutex;
 
 use super::stream::{ReadOutcome, WriteOutcome};
 use crate::errno::{Error, Result};
-use channel::Channel;
 pub(super) use channel::Wire;
-
-/// Bytes read from the kernel at once, at most.
-const SCRATCH: usize = 64 * 1024;
+use channel::{Channel, SCRATCH};
+use negotiation::Negotiation;
 
 thread_local! {
-    /// Where ciphertext lies between the kernel and rustls. The thread's, since hardly any is left
-    /// there between two reads.
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    /// Where ciphertext is received and decrypted. The thread's, since hardly any is left there
+    /// between two reads; a connection that has some left keeps the buffer.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The TLS layer of a stream. One thread may write while another reads: the lock is held while
@@ -65,13 +67,18 @@ pub struct Tls {
 }
 
 impl Tls {
-    fn new(connection: rustls::Connection) -> Tls {
-        Tls { channel: Mutex::new(Channel::new(connection)), unsent: AtomicBool::new(false) }
+    fn new(negotiation: Negotiation) -> Tls {
+        Tls { channel: Mutex::new(Channel::new(negotiation)), unsent: AtomicBool::new(false) }
     }
 
     /// One step of the handshake; true when it is complete.
     pub(super) fn negotiate(&self, wire: &dyn Wire) -> Result<bool> {
-        self.with(|channel, buffer| channel.negotiate(wire, buffer))
+        self.with(|channel, buffer| {
+            if buffer.is_empty() {
+                buffer.resize(SCRATCH, 0);
+            }
+            channel.negotiate(wire, buffer)
+        })
     }
 
     pub(super) fn write(&self, wire: &dyn Wire, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome> {
@@ -116,7 +123,7 @@ impl Tls {
         self.channel.lock().is_resumed()
     }
 
-    fn with<T>(&self, step: impl FnOnce(&mut Channel, &mut [u8]) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, step: impl FnOnce(&mut Channel, &mut Vec<u8>) -> Result<T>) -> Result<T> {
         BUFFER.with(|buffer| {
             let mut buffer = buffer.try_borrow_mut().map_err(|_| Error::FAULT)?;
             let mut channel = self.channel.lock();
