@@ -489,8 +489,9 @@ impl Link {
     }
 
     /// Takes the promise back, as long as [`was_released`](Link::was_released) agrees. False:
-    /// something is waiting, the promise stays.
-    pub fn release(&self) -> bool {
+    /// something is waiting, the promise stays. Sets `fence` if a heavy fence has to come before
+    /// that.
+    pub fn release(&self, fence: &mut bool) -> bool {
         if !self.ownership.try_io() {
             return false;
         }
@@ -498,11 +499,11 @@ impl Link {
             self.ownership.io_keep();
             return false;
         }
-        self.ownership.io_done();
+        *fence |= self.ownership.io_done();
         true
     }
 
-    /// After [`release`](Link::release) and a heavy fence. False: something was appended meanwhile,
+    /// After [`release`](Link::release). False: something was appended meanwhile,
     /// the promise stays.
     pub fn was_released(&self) -> bool {
         if self.has_waiting() && self.ownership.try_io() {

@@ -10,12 +10,18 @@
 //! - Whoever leaves the output `Idle` looks at the pipe once more afterwards, and whoever appends
 //!   to the pipe looks at the state afterwards. Both are separated by a fence, so one of the two
 //!   sees the other and no message is stranded.
-//! - Messages are appended by one caller at a time, under the socket's lock, with a light fence.
-//!   While this caller itself leaves the output `Idle` there can be no new ones; whoever else does
-//!   makes a heavy fence. Commands are queued by anybody, with a full fence.
+//! - Messages are appended by one caller at a time, under the socket's lock. While this caller
+//!   itself leaves the output `Idle` there can be no new ones. In a stream, when it has found that
+//!   others have the output many times in a row, it says that its fences are *light* from then on;
+//!   whoever else leaves the output `Idle` and finds that said makes a heavy one. Commands are
+//!   queued by anybody, with a full fence.
 
 use crate::pipe::asymmetric::{can_be_light, heavy_fence, light_fence};
-use crate::pipe::sync::{AtomicU8, Ordering, fence};
+use crate::pipe::sync::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
+
+/// So many messages in a row have to find the output in others' hands before the sender's fences
+/// are light.
+const STREAM: u32 = if cfg!(feature = "loom") { 1 } else { 64 };
 
 /// The state of a connection's output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,19 +39,61 @@ pub enum TxState {
     Borrowed = 4,
 }
 
-pub struct TxOwnership(AtomicU8);
+pub struct TxOwnership {
+    state: AtomicU8,
+    /// The sender's fences are light ones. By the sender.
+    light: AtomicBool,
+    /// How many messages in a row have found the output in others' hands, up to [`STREAM`]. For the
+    /// sender alone.
+    streak: AtomicU32,
+}
 
 impl TxOwnership {
     /// Starts in the I/O thread's hands: there is no connection yet.
     pub fn new() -> TxOwnership {
-        can_be_light();
-        TxOwnership(AtomicU8::new(TxState::Io as u8))
+        TxOwnership::in_state(TxState::Io)
+    }
+
+    fn in_state(state: TxState) -> TxOwnership {
+        TxOwnership {
+            state: AtomicU8::new(state as u8),
+            light: AtomicBool::new(false),
+            streak: AtomicU32::new(0),
+        }
     }
 
     /// The state after the messages appended before this call became visible.
     #[inline]
     pub fn after_append(&self) -> TxState {
+        if !self.light.load(Ordering::Relaxed) {
+            return self.after_append_with_fence();
+        }
         light_fence();
+        let state = self.state();
+        if state == TxState::Idle {
+            self.streak.store(0, Ordering::Relaxed);
+            // With release: who sees this sees what was appended until now, too.
+            self.light.store(false, Ordering::Release);
+        }
+        state
+    }
+
+    #[inline]
+    fn after_append_with_fence(&self) -> TxState {
+        fence(Ordering::SeqCst);
+        let state = self.state();
+        if state == TxState::Idle {
+            self.streak.store(0, Ordering::Relaxed);
+            return state;
+        }
+        let streak = self.streak.load(Ordering::Relaxed) + 1;
+        self.streak.store(streak.min(STREAM), Ordering::Relaxed);
+        if streak < STREAM || !can_be_light() {
+            return state;
+        }
+        self.light.store(true, Ordering::Release);
+        // Whoever leaves the output idle without having seen this is seen from now on.
+        fence(Ordering::SeqCst);
         self.state()
     }
 
@@ -83,8 +131,9 @@ impl TxOwnership {
     /// A caller beside the sender that has written everything lets go. It must look at the pipe and
     /// for commands again.
     pub fn app_done_beside(&self) {
-        self.leave(TxState::Idle);
-        heavy_fence();
+        if self.leave_to_sender() {
+            heavy_fence();
+        }
     }
 
     /// A caller leaves the rest to the I/O thread, which it must tell unless it had borrowed.
@@ -103,14 +152,21 @@ impl TxOwnership {
         self.leave(TxState::Io);
     }
 
-    /// The I/O thread takes its promise back. It must make a [`heavy_fence`], which is one for
-    /// several outputs, and look at the pipe again.
-    pub fn io_done(&self) {
+    /// The I/O thread takes its promise back. It must look at the pipe again; if this answers true,
+    /// only after a [`heavy_fence`], which may be one for several outputs.
+    #[must_use]
+    pub fn io_done(&self) -> bool {
+        self.leave_to_sender()
+    }
+
+    /// Leaves the output idle beside the sender. True: that takes a heavy fence.
+    fn leave_to_sender(&self) -> bool {
         self.leave(TxState::Idle);
+        self.light.load(Ordering::Acquire)
     }
 
     pub fn state(&self) -> TxState {
-        match self.0.load(Ordering::Relaxed) {
+        match self.state.load(Ordering::Relaxed) {
             0 => TxState::Idle,
             1 => TxState::App,
             3 => TxState::IoWriting,
@@ -121,12 +177,14 @@ impl TxOwnership {
 
     #[inline]
     fn change(&self, from: TxState, to: TxState) -> bool {
-        self.0.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.state
+            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[inline]
     fn leave(&self, to: TxState) {
-        self.0.store(to as u8, Ordering::Release);
+        self.state.store(to as u8, Ordering::Release);
         fence(Ordering::SeqCst);
     }
 }
@@ -177,7 +235,7 @@ mod model {
     impl Link {
         fn new(state: TxState) -> Arc<Link> {
             Arc::new(Link {
-                ownership: TxOwnership(AtomicU8::new(state as u8)),
+                ownership: TxOwnership::in_state(state),
                 output: UnsafeCell::new(()),
                 appended: AtomicU64::new(0),
                 sent: AtomicU64::new(0),
@@ -286,8 +344,9 @@ mod model {
                 self.ownership.io_keep();
                 return false;
             }
-            self.ownership.io_done();
-            heavy_fence();
+            if self.ownership.io_done() {
+                heavy_fence();
+            }
             if self.has_waiting() && self.ownership.try_io() {
                 self.ownership.io_keep();
                 return false;

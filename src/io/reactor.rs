@@ -275,6 +275,8 @@ pub(super) struct Reactor {
     sets: HashMap<u64, WatchedSet>,
     pub(super) timers: Timers<Timer>,
     promises: Vec<Promise>,
+    /// Of the outputs given back some take a heavy fence before the last look.
+    released_from_streams: bool,
     /// Some promises are fresh.
     fresh_promises: bool,
     /// Bytes appended to them between the last two looks.
@@ -302,6 +304,7 @@ impl Reactor {
             sets: HashMap::new(),
             timers: Timers::new(),
             promises: Vec::new(),
+            released_from_streams: false,
             fresh_promises: false,
             promised_volume: 0,
             full_looks: 0,
@@ -501,7 +504,9 @@ impl Reactor {
         promises
             .retain_mut(|promise| self.keep_promise(promise, volume) || self.end_promise(promise));
         if promises.iter().any(|promise| promise.released) {
-            heavy_fence();
+            if std::mem::take(&mut self.released_from_streams) {
+                heavy_fence();
+            }
             promises.retain_mut(|promise| {
                 !std::mem::take(&mut promise.released)
                     || self.link(promise.session).is_some_and(|link| !link.was_released())
@@ -557,7 +562,7 @@ impl Reactor {
                 return false;
             }
         }
-        promise.released = !stream && link.release();
+        promise.released = !stream && link.release(&mut self.released_from_streams);
         true
     }
 
