@@ -8,7 +8,7 @@
 #                 about twenty minutes, so not part of make test (TSAN_C="test_stress ...")
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
-# make bench-check  every floor and gate, met or short; about three minutes; fails if one is short
+# make bench-check  every floor and gate, met or short; three to ten minutes; fails if one is short
 #                 (BENCH_ARGS="--only ipc", ...). bench/run_benchmarks.sh measures everything else
 # make peers      builds what is measured beside libzmq into build/peers
 # make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR=; make uninstall; make deb:

@@ -61,12 +61,24 @@ def ratio_interval(before, after, seed=1):
     """The ratio of the medians after / before, and the interval it lies in."""
     ratio = statistics.median(after) / statistics.median(before)
     chance = random.Random(seed)
-    ratios = sorted(
-        statistics.median(chance.choices(after, k=len(after)))
-        / statistics.median(chance.choices(before, k=len(before)))
-        for _ in range(RESAMPLES))
-    tail = (1 - CONFIDENCE) / 2
-    return ratio, (ratios[int(tail * RESAMPLES)], ratios[int((1 - tail) * RESAMPLES) - 1])
+    return ratio, interval_of(CONFIDENCE, lambda: resampled_median(after, chance)
+                              / resampled_median(before, chance))
+
+
+def median_interval(values, confidence, seed=1):
+    """The interval in which the median of `values` lies."""
+    chance = random.Random(seed)
+    return interval_of(confidence, lambda: resampled_median(values, chance))
+
+
+def resampled_median(values, chance):
+    return statistics.median(chance.choices(values, k=len(values)))
+
+
+def interval_of(confidence, resample):
+    results = sorted(resample() for _ in range(RESAMPLES))
+    tail = (1 - confidence) / 2
+    return results[int(tail * RESAMPLES)], results[int((1 - tail) * RESAMPLES) - 1]
 
 
 def verdict_of(metric, before, after):

@@ -85,12 +85,16 @@ class Cell:
         """`runs` rounds over the libraries; every second one in the opposite order."""
         for library in libraries:
             self.series[library.name] = Series(self, library)
-        for round_number in range(min(runs, self.most_runs or runs)):
-            for series in order_of_round(list(self.series.values()), round_number):
-                series.run_once()
+        self.measure_on(min(runs, self.most_runs or runs), order_of_round)
         if self.count_syscalls:
             for series in self.series.values():
                 series.count_syscalls()
+
+    def measure_on(self, runs, order_of_round):
+        """`runs` more rounds."""
+        for round_number in range(runs):
+            for series in order_of_round(list(self.series.values()), round_number):
+                series.run_once()
 
     def ratios(self, metric, peer, ours=OURS):
         """The ratio in each round in which both have a figure."""

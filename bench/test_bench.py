@@ -131,6 +131,16 @@ class Floors(unittest.TestCase):
         self.assertEqual(self.verdict(2, "rate", ours=[21], libzmq=[10]), "met")
         self.assertEqual(self.verdict(2, "rate", ours=[19], libzmq=[10]), "SHORT")
 
+    def is_open(self, bound, **series):
+        return check_floors.Floor("made up", measured("rate", **series), "rate", bound).is_open()
+
+    def test_noise_leaves_a_floor_open(self):
+        theirs = [10.0] * 9
+        self.assertTrue(self.is_open(2, ours=noisy(20, 0.3, 9, 1), libzmq=theirs))
+        self.assertFalse(self.is_open(2, ours=noisy(30, 0.3, 9, 1), libzmq=theirs))
+        self.assertFalse(self.is_open(2, ours=noisy(13, 0.3, 9, 1), libzmq=theirs))
+        self.assertFalse(self.is_open(2, ours=[20.0], libzmq=[10.0]))
+
     def test_a_floor_of_its_own(self):
         self.assertEqual(self.verdict(5, other=None, ours=[4.9]), "met")
         self.assertEqual(self.verdict(5, other=None, ours=[5.1]), "SHORT")
