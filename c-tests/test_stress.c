@@ -60,7 +60,7 @@ static const int for_connect[] = {GONE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT,
 // EFAULT: with ZMQ_IMMEDIATE.
 static const int for_connect_peer[] = {GONE,   EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE,
                                        ENOTSUP, EFAULT, EMFILE,         0};
-static const int for_taking_back[] = {GONE, ENOENT, EINVAL, 0};
+static const int for_taking_back[] = {GONE, ENOENT, EINVAL, ENOCOMPATPROTO, 0};
 static const int for_send[] = {GONE, EAGAIN, EINTR, EFSM, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
 static const int for_receive[] = {GONE, EAGAIN, EINTR, EFSM, ENOTSUP, 0};
 static const int for_poll[] = {GONE, EINTR, 0};

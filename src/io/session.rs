@@ -352,9 +352,6 @@ impl Reactor {
             State::Handshaking(handshaking) => Some(handshaking.stream.fd()),
             _ => None,
         };
-        if let Some(fd) = fd {
-            session.event(ZMQ_EVENT_DISCONNECTED, fd as u64);
-        }
         let self_connected = match &session.state {
             State::Traffic(stream) => stream.is_connected_to_itself(),
             State::Negotiating(stream) => stream.is_connected_to_itself(),
@@ -368,6 +365,10 @@ impl Reactor {
         };
         let in_traffic = matches!(session.state, State::Traffic(_));
         let Some(session) = self.disconnect(id, None) else { return };
+        if let Some(fd) = fd {
+            // Not before: who sends when it hears of this means the next connection.
+            session.event(ZMQ_EVENT_DISCONNECTED, fd as u64);
+        }
         let connecting = session.is_connecting_side();
         if in_traffic && let Some(link) = &session.link {
             if notify {
