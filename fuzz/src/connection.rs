@@ -96,7 +96,8 @@ impl Connection {
         let (inbound, reader) = rope().expect("memory");
         let (writer, outbound) = rope().expect("memory");
         let home = Arc::new(Thread::default());
-        let link = Link::new(1, (outbound, None), Rx::new(inbound, rules), home, Arc::new(Nobody));
+        let rx = Rx::new(inbound, rules);
+        let link = Link::new(1, (outbound, None), rx, None, home, Arc::new(Nobody));
         let stream = Arc::new(Stream::new(OwnedFd::from(near), Kind::Ipc));
         let (leftover, unsent) = (leftover.to_vec(), Vec::new());
         let traffic = Traffic {
