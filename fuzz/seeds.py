@@ -342,6 +342,7 @@ def tls_records():
         b"\x0c" + data(b"x") + b"\x0d\x0c" + data(b"y"),
         b"\x02\x14" + chunk(b"\1") + data(b"x"),
         b"\x12\0\3\3" + chunk(b"") + data(b"x"),
+        b"\x02\0" + chunk(b"typed by its end\x17") + data(b"x"),
     ]
     steps += [b"\x03" + bytes(alert) + data(b"x") for alert in ((1, 0), (2, 40), (1, 90), (1, 100))]
     for choice in (0, 1, 12, 13):

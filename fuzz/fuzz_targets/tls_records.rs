@@ -300,6 +300,12 @@ impl Sender {
         let record = peer.seal(typ, version, content, padding);
         self.volume += record.len();
         self.bytes.extend_from_slice(&record);
+        let (mut typ, mut content) = (typ, content);
+        if typ == 0 && peer.is_tls13() {
+            // That is padding, ahead of which the type is looked for.
+            let end = content.iter().rposition(|byte| *byte != 0);
+            (content, typ) = end.map_or((content, 0), |end| (&content[..end], content[end]));
+        }
         match typ {
             DATA if long => self.end(),
             DATA if content.is_empty() => self.idle(),
