@@ -317,6 +317,45 @@ def socks():
             yield start + b"\5\0\5\5\0\1"
 
 
+def tls_records():
+    data = lambda text, padding=0: bytes([padding << 4]) + chunk(text)
+    answer = b"\x0a" + chunk(b"answer")
+    update, asking = b"\x04", b"\x14"
+    traffic = data(b"one") + answer + data(b"two", 3) + data(b"")
+    steps = [
+        traffic + b"\x11" + u16(16384) + u16(0) + b"\x11" + u16(100) + u16(16284),
+        traffic + b"\x01" + u16(16385) + u16(0) + data(b"late"),
+        update + data(b"new") + asking + asking + answer + b"\x24" + b"\x74" + data(b"x") + answer,
+        b"\x05" + b"\x15" + data(b"behind tickets") + b"\x35" * 3,
+        b"\x09\x21\0" + chunk(b"") + data(b"behind nothing"),
+        b"\x09\x20\0" + chunk(b"") + data(b"behind nothing"),
+        b"\x09\x21\1" + chunk(b"\x18\0\0\1\0"),
+        b"\x09\5\2" + chunk(b"\1\x5a"),
+        b"\x12\x17\3\1" + chunk(b"older") + data(b"x"),
+        b"\x12\x17\2\0" + chunk(b"oldest") + data(b"x"),
+        b"\x07" + chunk(b"\x14\3\3\0\1\1") + data(b"x"),
+        b"\x07" + chunk(b"\x17\3\3\x48\1") + data(b"x"),
+        b"\x08" + u16(9) + b"\1" + chunk(b"changed") + data(b"x"),
+        b"\x08" + u16(2) + b"\1" + chunk(b"changed") + data(b"x"),
+        b"\x06\x0d" + u16(3) + chunk(b"\0\0\0") + data(b"x"),
+        b"\x16\4" + u16(0xFFFF) + chunk(b"\0" * 200) + b"\x02\x16" + chunk(b"\0" * 200),
+        b"\x0c" + data(b"x") + b"\x0d\x0c" + data(b"y"),
+        b"\x02\x14" + chunk(b"\1") + data(b"x"),
+        b"\x12\0\3\3" + chunk(b"") + data(b"x"),
+        b"\x02\0" + chunk(b"typed by its end\x17") + data(b"x"),
+    ]
+    steps += [b"\x03" + bytes(alert) + data(b"x") for alert in ((1, 0), (2, 40), (1, 90), (1, 100))]
+    for choice in (0, 1, 12, 13):
+        for number, step in enumerate(steps):
+            suite = choice + 4 * (number % 3)
+            yield bytes([suite, number & 11]) + u16(number) + u16(1 << number % 15) + step
+        yield bytes([choice, 4]) + u16(7) + u16(1000) + u16(90) + b"\1" + traffic
+    hello = bytes.fromhex("160301002d01000029") + b"\3\3" + bytes(32) + bytes.fromhex("00000213010100")
+    for start in (hello, b"\x16\3\1\xff\xff", b"\x15\3\3\0\2\2\x28", b"GET / HTTP/1.1\r\n\r\n"):
+        yield b"\2\1" + u16(1) + u16(1) + start
+        yield b"\3\1" + u16(1) + u16(1) + start
+
+
 def datagram():
     yield chunk(b"group") + b"body"
     yield chunk(b"")
@@ -347,6 +386,7 @@ TARGETS = [
     rope,
     round_trip,
     socks,
+    tls_records,
     z85,
     zap,
     zmtp_greeting_handshake,

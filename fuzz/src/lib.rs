@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod input;
 pub mod memory;
 pub mod random;
+pub mod tls;
 pub mod websocket;
 pub mod zmtp;
 

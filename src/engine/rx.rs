@@ -228,7 +228,7 @@ impl Rx {
             match self.receive(&stream) {
                 Ok((ReadOutcome::Read(count), full)) => {
                     self.reads += 1;
-                    taken += count;
+                    taken += if full && stream.gave_way() { QUOTA } else { count };
                     if !full && !at_end {
                         // A short read: nothing is left now.
                         let parsed = self.parse(link);

@@ -159,6 +159,13 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.holds_input())
     }
 
+    /// True when the last read had more work than bytes to show for it and there is more: let others
+    /// have their turn before the next.
+    #[inline]
+    pub fn gave_way(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.gave_way())
+    }
+
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }

@@ -158,7 +158,9 @@ impl Rx {
             self.inbox.received(surplus);
             incoming.unmask();
             let full = match outcome {
-                ReadOutcome::Read(count) => count >= room || incoming.body.remaining() > 0,
+                ReadOutcome::Read(count) => {
+                    count >= room || incoming.body.remaining() > 0 || stream.holds_input()
+                }
                 _ => false,
             };
             return Ok((outcome, full));
@@ -172,7 +174,7 @@ impl Rx {
         if full && self.inbox.memory.len() < INBOX_MAX {
             self.inbox.grow();
         }
-        Ok((outcome, full))
+        Ok((outcome, full || stream.holds_input()))
     }
 
     /// Recognises messages. False: stopped at the high-water mark.
@@ -415,5 +417,78 @@ fn unmask_into(mask: Option<Mask>, from: &[u8], to: &mut [u8]) {
     match mask {
         Some(mask) => mask.copy(from, to),
         None => to.copy_from_slice(from),
+    }
+}
+
+// The handshakes are nothing for the models.
+#[cfg(all(test, not(feature = "loom"), not(feature = "async-only")))]
+mod tests {
+    use super::super::super::{
+        Decoder, Deframing, Encoder, Home, Owner, ReadEnd, Request, RxRules, Traffic,
+    };
+    use super::*;
+    use crate::errno::Error;
+    use crate::pipe::PipeId;
+    use crate::pipe::rope::rope;
+    use crate::transport::WriteOutcome;
+    use crate::transport::test_wire::streams;
+    use crate::transport::tls::tests::{VERSIONS, pair};
+    use std::sync::Arc;
+
+    struct Nobody;
+
+    impl Home for Nobody {
+        fn request(&self, _token: usize, _request: Request) {}
+    }
+
+    impl Owner for Nobody {
+        fn readable(&self, _pipe: PipeId) {}
+        fn writable(&self, _pipe: PipeId) {}
+    }
+
+    /// TLS tells of the end of a connection in the same piece as the last message, and the kernel
+    /// of nothing: the end is not waited for.
+    #[test]
+    fn an_end_behind_the_last_message() {
+        let forms = [
+            (Deframing::Zmtp, &[0, 1, b'x'][..]),
+            (Deframing::WebSocket(Side::Server), &[0x82, 0x82, 0, 0, 0, 0, 0, b'x']),
+            (Deframing::Raw, b"x"),
+        ];
+        for (version, (framing, message)) in
+            VERSIONS.into_iter().flat_map(|version| forms.map(|form| (version, form)))
+        {
+            let (client, server) = pair(version);
+            let (near, _, peer) = streams();
+            let near = near.with_tls(server.start().unwrap());
+            let peer = peer.with_tls(client.start().unwrap());
+            let (mut a, mut b) = (false, false);
+            while !(a && b) {
+                b = peer.negotiate().unwrap();
+                a = near.negotiate().unwrap();
+            }
+            let (inbound, mut reader) = rope().unwrap();
+            let (_writer, outbound) = rope().unwrap();
+            let rules = RxRules { limit: u64::MAX, max_msg_size: -1, ..RxRules::default() };
+            let rx = Rx::new(inbound, rules);
+            let link = Link::new(1, (outbound, None), rx, None, Arc::new(Nobody), Arc::new(Nobody));
+            let traffic = Traffic {
+                stream: Arc::new(near),
+                encoder: Encoder::raw(),
+                decoder: Decoder::new(framing),
+                metadata: None,
+                notices: Vec::new(),
+                leftover: Vec::new(),
+                unsent: Vec::new(),
+                hello: None,
+            };
+            link.attach(traffic).unwrap();
+            assert_eq!(link.read(false).1, ReadEnd::Drained);
+            assert_eq!(peer.write_one(message).unwrap(), WriteOutcome::Wrote(message.len()));
+            drop(peer);
+            let end = link.read(false).1;
+            assert_eq!(end, ReadEnd::Failed(Failure::connection(Error::PIPE)), "{framing:?}");
+            assert!(reader.frame().is_some_and(|frame| frame.body == b"x"), "{framing:?}");
+        }
     }
 }

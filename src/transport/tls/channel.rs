@@ -30,6 +30,10 @@ const READ_MINIMUM: usize = 4 * 1024;
 /// in, and the start of one that was there before.
 pub(super) const SCRATCH: usize = 64 * 1024 + 1024 + 2 * MAX_RECORD;
 
+/// Bytes that one read takes from the wire even if less than a quarter of them is data; then others
+/// get their turn.
+const SHARE: usize = 256 * 1024;
+
 /// The bytes beneath: one attempt to send or to receive, as a stream without TLS makes it.
 pub(crate) trait Wire {
     fn write_some(&self, buffers: &[IoSlice<'_>]) -> Result<WriteOutcome>;
@@ -42,6 +46,8 @@ pub(super) struct Channel {
     output: Output,
     /// How reading ends once the plaintext has been taken.
     end: Option<End>,
+    /// The last read ended before the wire was empty, since it had little to show for its time.
+    gave_way: bool,
     resumed: bool,
 }
 
@@ -65,6 +71,7 @@ impl Channel {
             input: Input::default(),
             output: Output::default(),
             end: None,
+            gave_way: false,
             resumed: false,
         }
     }
@@ -164,13 +171,17 @@ impl Channel {
     /// Encrypts and sends as much of `buffers` as the wire takes, and up to a batch more.
     ///
     /// # Errors
-    /// CONNRESET when the keys are used up, which TLS 1.2 has no other remedy for; those of the
-    /// wire.
+    /// CONNRESET when the keys are used up, which TLS 1.2 has no other remedy for; what reading has
+    /// failed with; those of the wire.
     pub(super) fn write(
         &mut self,
         wire: &dyn Wire,
         buffers: &[IoSlice<'_>],
     ) -> Result<WriteOutcome> {
+        // One side has sent a fatal alert: there is nothing behind it.
+        if let Some(End::Failed(error)) = self.end {
+            return Err(error);
+        }
         if !self.flush(wire)? {
             return Ok(WriteOutcome::WouldBlock);
         }
@@ -215,7 +226,8 @@ impl Channel {
         self.output.flush(wire)
     }
 
-    /// Gives `take` up to `room` bytes of plaintext. A read of less has emptied the wire. `spare` is
+    /// Gives `take` up to `room` bytes of plaintext. A read of less has emptied the wire, unless it
+    /// [gave way](Channel::gave_way). `spare` is
     /// a buffer to use, which may stay here for as long as there is something in it.
     ///
     /// # Errors
@@ -232,12 +244,19 @@ impl Channel {
             return Err(Error::NOTCONN);
         }
         let mut filled = 0;
+        let mut received = 0;
         let mut emptied = false;
+        self.gave_way = false;
         loop {
             filled += self.decrypt(wire, room - filled, take)?;
             // A short read has emptied the wire. With nothing to show for it, ask once more: the
             // end of the stream may be next, and this read would hide it.
             if filled >= room || self.end.is_some() || emptied && filled > 0 {
+                break;
+            }
+            // Without any data the end is that of Traffic's patience.
+            if filled > 0 && received >= SHARE && filled < received / 4 {
+                self.gave_way = true;
                 break;
             }
             // A record adds at least 22 bytes to its plaintext, and the last one hardly ends with
@@ -247,6 +266,7 @@ impl Channel {
             match wire.read_some(place) {
                 Ok(ReadOutcome::Read(count)) => {
                     emptied = count < place.len();
+                    received += count;
                     self.input.received(count);
                 }
                 Ok(ReadOutcome::WouldBlock) => {
@@ -266,9 +286,17 @@ impl Channel {
         }
     }
 
-    /// True when a read would bring something, or the end, without asking the wire.
+    /// True when the last read took its share of the wire for little data: others come first, and
+    /// then another read.
+    pub(super) fn gave_way(&self) -> bool {
+        self.gave_way
+    }
+
+    /// True when a read would bring something, or the end, without asking the wire; or when the
+    /// wire was not empty.
     pub(super) fn holds_input(&self) -> bool {
         self.end.is_some()
+            || self.gave_way
             || !self.input.plain.is_empty()
             || whole_record(self.input.sealed()).is_some()
     }

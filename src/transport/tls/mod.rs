@@ -12,7 +12,8 @@
 //! - What the kernel gave may lie here, opened or not, until somebody takes it. A read fills all the
 //!   room it is given before it says that there is no more, so a read that left some has seen the
 //!   socket empty, and a full one calls for another. The end of the stream may lie behind a short
-//!   read: [`Stream::holds_input`](super::Stream::holds_input).
+//!   read: [`Stream::holds_input`](super::Stream::holds_input). So may more input, if most of what
+//!   came was no data: [`Stream::gave_way`](super::Stream::gave_way).
 //!
 //! Before the first byte [`Stream::negotiate`](super::Stream::negotiate) makes the TLS handshake.
 //! wss is the same layer beneath a WebSocket.
@@ -111,6 +112,10 @@ impl Tls {
 
     pub(super) fn holds_input(&self) -> bool {
         self.channel.lock().holds_input()
+    }
+
+    pub(super) fn gave_way(&self) -> bool {
+        self.channel.lock().gave_way()
     }
 
     /// Tells the peer that nothing more comes, if that can be done at once.

@@ -33,7 +33,7 @@ pub(super) struct Exchange {
 
 impl Negotiation {
     /// Acts on what has been received; true when the handshake is complete. What follows it then
-    /// is all there is in the input. An error leaves an alert for the peer in the output.
+    /// is all there is in the input. An error of rustls' leaves an alert for the peer in the output.
     pub(super) fn step(&mut self, exchange: &mut Exchange) -> Result<bool, Error> {
         match self {
             Negotiation::Client(connection) => advance(&mut **connection, exchange),

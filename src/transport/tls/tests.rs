@@ -353,8 +353,187 @@ fn garbage_in_traffic_is_an_error_after_the_data_before_it() {
     assert!(server.holds_input());
     assert_eq!(server.read(&b, &mut buffer, 100, &mut take), Err(Error::PROTO));
     assert_eq!(all, b"good");
-    // The peer is told.
+    // The peer is told, and then no more.
+    assert_eq!(server.write(&b, &[IoSlice::new(b"late")]), Err(Error::PROTO));
+    let told = down.bytes.borrow().len();
+    assert_eq!(told, 5 + 2 + 17);
     assert_eq!(client.read(&a, &mut buffer, 100, &mut |_| Ok(())), Err(Error::PROTO));
+    assert_eq!(client.write(&a, &[IoSlice::new(b"late")]), Err(Error::PROTO));
+}
+
+#[test]
+fn nothing_comes_behind_close_notify() {
+    for version in VERSIONS {
+        let (client, server) = pair(version);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        client.close(&a);
+        let closed = up.bytes.borrow().len();
+        assert_eq!(client.write(&a, &[IoSlice::new(b"late")]), Err(Error::PIPE));
+        client.close(&a);
+        assert_eq!(up.bytes.borrow().len(), closed);
+        // The other direction is still there.
+        assert_eq!(server.write(&b, &[IoSlice::new(b"more")]), Ok(WriteOutcome::Wrote(4)));
+        assert_eq!(read_all(&mut client, &a, 10), (b"more".to_vec(), ReadOutcome::WouldBlock));
+        assert_eq!(read_all(&mut server, &b, 10), (Vec::new(), ReadOutcome::Closed));
+    }
+}
+
+/// The body of a session ticket with so many bytes of the server's.
+fn ticket(length: u16) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 60, 1, 2, 3, 4, 1, 0];
+    body.extend_from_slice(&length.to_be_bytes());
+    body.resize(body.len() + usize::from(length), 7);
+    body.extend_from_slice(&[0, 0]);
+    let size = (body.len() as u32).to_be_bytes();
+    [&[4, size[1], size[2], size[3]], &body[..]].concat()
+}
+
+#[test]
+fn tickets_in_pieces_and_together() {
+    let message = ticket(3000);
+    for length in [1, 3, 4, 5, 1000, 3017, 3018] {
+        let parts: Vec<_> =
+            message.chunks(length).map(|part| (ContentType::Handshake, part)).collect();
+        let (received, outcome, answer) = after(VERSIONS[1], false, &parts);
+        assert_eq!((received, outcome), (b"!".to_vec(), Ok(ReadOutcome::WouldBlock)), "{length}");
+        assert!(answer.is_empty());
+    }
+    let several = [ticket(1), ticket(500), ticket(9)].concat();
+    let (first, second) = several.split_at(100);
+    let parts = [(ContentType::Handshake, first), (ContentType::Handshake, second)];
+    assert_eq!(after(VERSIONS[1], false, &parts).0, b"!");
+}
+
+/// A message that may not come, or not that long, is not waited for.
+#[test]
+fn messages_are_refused_by_their_headers() {
+    for (version, from_client, header) in [
+        (VERSIONS[1], true, [24, 0, 0, 2]),
+        (VERSIONS[1], true, [24, 0, 0xff, 0xff]),
+        (VERSIONS[1], false, [4, 1, 0, 0]),
+        (VERSIONS[1], true, [4, 0, 0, 20]),
+        (VERSIONS[1], false, [13, 0, 0, 20]),
+        (VERSIONS[0], false, [0, 0, 0, 1]),
+        (VERSIONS[0], true, [1, 1, 0, 0]),
+        (VERSIONS[0], true, [20, 0, 0, 12]),
+    ] {
+        let (client, server) = pair(version);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        let (near, far, end) = match from_client {
+            true => (&mut client, &mut server, &b),
+            false => (&mut server, &mut client, &a),
+        };
+        let record = near.traffic().seal(ContentType::Handshake, header[..].into()).unwrap();
+        end.inbound.bytes.borrow_mut().extend(record);
+        let outcome = far.read(end, &mut Vec::new(), 10, &mut |_| panic!());
+        assert_eq!(outcome, Err(Error::PROTO), "{header:?}");
+    }
+}
+
+/// A wire that is never empty, up to a limit that no read should come to.
+struct Flood<'a> {
+    make: RefCell<Box<dyn FnMut() -> Vec<u8> + 'a>>,
+    rest: RefCell<VecDeque<u8>>,
+    taken: Cell<usize>,
+}
+
+impl Flood<'_> {
+    const LIMIT: usize = 8 << 20;
+
+    fn new(make: impl FnMut() -> Vec<u8> + 'static) -> Flood<'static> {
+        Flood { make: RefCell::new(Box::new(make)), rest: RefCell::default(), taken: Cell::new(0) }
+    }
+}
+
+impl Wire for Flood<'_> {
+    fn write_some(&self, buffers: &[IoSlice<'_>]) -> crate::errno::Result<WriteOutcome> {
+        Ok(WriteOutcome::Wrote(buffers.iter().map(|buffer| buffer.len()).sum()))
+    }
+
+    fn read_some(&self, buffer: &mut [u8]) -> crate::errno::Result<ReadOutcome> {
+        if self.taken.get() >= Flood::LIMIT {
+            return Ok(ReadOutcome::WouldBlock);
+        }
+        let mut rest = self.rest.borrow_mut();
+        while rest.len() < buffer.len() {
+            rest.extend((self.make.borrow_mut())());
+        }
+        let count = buffer.len();
+        for (place, byte) in buffer.iter_mut().zip(rest.drain(..count)) {
+            *place = byte;
+        }
+        self.taken.set(self.taken.get() + buffer.len());
+        Ok(ReadOutcome::Read(buffer.len()))
+    }
+}
+
+/// A peer that sends without end, and no data: that is too much some time.
+#[test]
+fn a_flood_without_data() {
+    let empty = |traffic: &mut super::traffic::Traffic| {
+        traffic.seal(ContentType::ApplicationData, (&[][..]).into()).unwrap()
+    };
+    for case in 0..2 {
+        let (client, server) = pair(VERSIONS[1]);
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        let (flood, victim) = match case {
+            // Each kind is what the limit of the other one forgives.
+            0 => {
+                let make = move || {
+                    let mut records = client.traffic().update_key_in_pieces(false, &[]).concat();
+                    records.extend(empty(client.traffic()));
+                    records
+                };
+                (Flood::new(make), &mut server)
+            }
+            _ => {
+                let make = move || {
+                    let message = ticket(10);
+                    server.traffic().seal(ContentType::Handshake, message[..].into()).unwrap()
+                };
+                (Flood::new(make), &mut client)
+            }
+        };
+        let outcome = victim.read(&flood, &mut Vec::new(), 1000, &mut |_| panic!());
+        assert_eq!(outcome, Err(Error::PROTO), "{case}");
+        assert!(flood.taken.get() <= 2 << 20);
+    }
+}
+
+/// A peer with next to no data: others get their turn.
+#[test]
+fn a_flood_with_little_data() {
+    let (client, server) = pair(VERSIONS[1]);
+    let (up, down) = (Pipe::default(), Pipe::default());
+    let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+    let (mut client, mut server) = established(&client, &server, &a, &b);
+    let flood = Flood::new(move || {
+        let mut records = Vec::new();
+        for _ in 0..32 {
+            records.extend(client.traffic().update_key_in_pieces(false, &[]).concat());
+        }
+        records
+            .extend(client.traffic().seal(ContentType::ApplicationData, b"x"[..].into()).unwrap());
+        records
+    });
+    let mut buffer = Vec::new();
+    for round in 1..=3 {
+        let mut received = 0;
+        let mut take = |bytes: &[u8]| {
+            received += bytes.len();
+            Ok(())
+        };
+        let outcome = server.read(&flood, &mut buffer, 100_000, &mut take);
+        assert!(received > 0 && outcome == Ok(ReadOutcome::Read(received)));
+        assert!(server.gave_way() && server.holds_input());
+        assert!(flood.taken.get() <= round * 512 * 1024);
+    }
 }
 
 /// What a record adds to one byte of data, and the message that tells of a new key, with TLS 1.3.
@@ -476,6 +655,10 @@ fn what_a_peer_may_send_beside_data() {
         (new, false, &[(Handshake, ticket)], false),
         (new, true, &[(Handshake, ticket)], false),
         (old, false, &[(Handshake, ticket)], false),
+        // A part of a message without a byte; a request for a certificate after the handshake.
+        (new, true, &[(Handshake, b"")], false),
+        (new, false, &[(Handshake, &[4, 0, 0]), (Handshake, b"")], false),
+        (new, false, &[(Handshake, &[13, 0, 0, 3, 0, 0, 0])], false),
         // A message that is too long, one in parts with something between them.
         (new, true, &[(Handshake, &[24, 1, 0, 0])], false),
         (new, true, &[(Handshake, &[24, 0])], false),

@@ -34,14 +34,19 @@ const HEADER: usize = 5;
 /// Records that may be sealed with one key of AES-GCM (RFC 8446, 5.5), and some to spare. TLS 1.3
 /// takes a new key then, TLS 1.2 a new connection.
 const KEY_LIMIT: u64 = (1 << 24) - 1024;
-/// The longest handshake message.
+/// The longest handshake message, and what comes ahead of each.
 const MAX_MESSAGE: usize = 0xffff;
+const MESSAGE_HEADER: usize = 4;
 
 // What a peer may do that is of no use, in a row or all in all, before it is too much.
 const EMPTY_RECORDS: u8 = 32;
 const KEY_UPDATES: u8 = 32;
 const WARNINGS: u8 = 4;
 const RENEGOTIATIONS: u8 = 1;
+/// Bytes of records without any data in a row: what none of the others counts, as session tickets,
+/// and all of them in turns. A read that finds no data goes on as long as something comes, so there
+/// has to be an end to it.
+const BARREN_BYTES: usize = 1024 * 1024;
 
 const FATAL: u8 = 2;
 const WARNING: u8 = 1;
@@ -67,6 +72,7 @@ pub(super) struct Traffic {
     /// The first part of a handshake message.
     message: Vec<u8>,
     closed: bool,
+    barren_bytes: usize,
     empty_records: u8,
     key_updates: u8,
     warnings: u8,
@@ -117,6 +123,7 @@ impl Traffic {
             update_due: false,
             message: Vec::new(),
             closed: false,
+            barren_bytes: 0,
             empty_records: 0,
             key_updates: 0,
             warnings: 0,
@@ -151,7 +158,8 @@ impl Traffic {
     /// Makes records of all of `slices`, and returns their length.
     ///
     /// # Errors
-    /// CONNRESET when the keys are used up, which TLS 1.2 has no other remedy for.
+    /// PIPE behind the last record, CONNRESET when the keys are used up, which TLS 1.2 has no other
+    /// remedy for.
     pub(super) fn seal_data(
         &mut self,
         slices: &[&[u8]],
@@ -161,6 +169,9 @@ impl Traffic {
         let length = rest.len();
         if length == 0 {
             return Ok(0);
+        }
+        if self.closed {
+            return Err(Error::PIPE);
         }
         if !self.is_tls13() && self.records + length.div_ceil(RECORD) as u64 > self.record_limit {
             return Err(Error::CONNRESET);
@@ -243,6 +254,7 @@ impl Traffic {
         output: impl FnMut(Vec<u8>),
     ) -> Checked<Opened> {
         let address = record.as_ptr() as usize;
+        let wire_length = record.len();
         let Some((&mut [typ, major, minor, ..], body)) = record.split_first_chunk_mut::<HEADER>()
         else {
             return Err(Alert::DecodeError.into());
@@ -268,6 +280,10 @@ impl Traffic {
             return Err(Alert::RecordOverflow.into());
         }
         if payload.is_empty() {
+            // RFC 8446, 5.4: only data may be empty.
+            if self.is_tls13() && plain.typ != ContentType::ApplicationData {
+                return Err(Alert::UnexpectedMessage.into());
+            }
             self.empty_records += 1;
             if self.empty_records > EMPTY_RECORDS {
                 return Err(Alert::UnexpectedMessage.into());
@@ -275,13 +291,21 @@ impl Traffic {
         } else {
             self.empty_records = 0;
         }
+        if payload.is_empty() || plain.typ != ContentType::ApplicationData {
+            self.barren_bytes += wire_length;
+            if self.barren_bytes > BARREN_BYTES {
+                return Err(Alert::UnexpectedMessage.into());
+            }
+        } else {
+            self.barren_bytes = 0;
+            self.key_updates = 0;
+        }
         // Nothing comes between the parts of a handshake message.
         if !self.message.is_empty() && plain.typ != ContentType::Handshake {
             return Err(Alert::UnexpectedMessage.into());
         }
         match plain.typ {
             ContentType::ApplicationData => {
-                self.key_updates = 0;
                 // It is in the record, since it was opened in place.
                 let start = (payload.as_ptr() as usize).wrapping_sub(address);
                 Ok(Opened::Data(start..start.saturating_add(payload.len())))
@@ -291,7 +315,12 @@ impl Traffic {
                 _ => Err(Alert::DecodeError.into()),
             },
             ContentType::Handshake => {
+                let begun = self.message.len() >= MESSAGE_HEADER;
                 self.message.extend_from_slice(payload);
+                // One in many parts is looked at when the first and the last of them have come.
+                if begun && !is_whole_message(&self.message) {
+                    return Ok(Opened::Other);
+                }
                 let received = std::mem::take(&mut self.message);
                 let rest = self.take_messages(&received, output)?;
                 self.message.extend_from_slice(rest);
@@ -323,6 +352,23 @@ impl Traffic {
         }
     }
 
+    /// Whether a handshake message that begins like this may come at all, so that none is kept that
+    /// may not.
+    fn check_message(&self, typ: HandshakeType, length: usize) -> Checked<()> {
+        let right = match (typ, &self.peer) {
+            (HandshakeType::KeyUpdate, _) if self.is_tls13() => length == 1,
+            (HandshakeType::NewSessionTicket, Peer::Server(_)) if self.is_tls13() => {
+                length <= MAX_MESSAGE
+            }
+            (HandshakeType::HelloRequest, Peer::Server(_)) if !self.is_tls13() => length == 0,
+            (HandshakeType::ClientHello, Peer::Client(_)) if !self.is_tls13() => {
+                length <= MAX_MESSAGE
+            }
+            _ => return Err(Alert::UnexpectedMessage.into()),
+        };
+        if right { Ok(()) } else { Err(Alert::DecodeError.into()) }
+    }
+
     /// Acts on whole handshake messages; returns what is left, a part of one.
     fn take_messages<'a>(
         &mut self,
@@ -330,13 +376,11 @@ impl Traffic {
         mut output: impl FnMut(Vec<u8>),
     ) -> Checked<&'a [u8]> {
         let tls13 = self.is_tls13();
-        while let Some((&[typ, a, b, c], rest)) = received.split_first_chunk() {
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
-            if length > MAX_MESSAGE {
-                return Err(Alert::DecodeError.into());
-            }
+        while let Some((&header, rest)) = received.split_first_chunk() {
+            let (typ, length) = message_header(header);
+            self.check_message(typ, length)?;
             let Some((body, rest)) = rest.split_at_checked(length) else { break };
-            match (HandshakeType::from(typ), &mut self.peer) {
+            match (typ, &mut self.peer) {
                 // A new key begins with a record.
                 (HandshakeType::KeyUpdate, _) if tls13 => {
                     if !rest.is_empty() {
@@ -409,6 +453,15 @@ pub(super) fn oversized(bytes: &[u8]) -> bool {
     bytes.first_chunk::<HEADER>().is_some_and(|&[_, _, _, a, b]| {
         HEADER + usize::from(u16::from_be_bytes([a, b])) > MAX_RECORD
     })
+}
+
+fn message_header([typ, a, b, c]: [u8; MESSAGE_HEADER]) -> (HandshakeType, usize) {
+    (HandshakeType::from(typ), u32::from_be_bytes([0, a, b, c]) as usize)
+}
+
+/// Whether all of the handshake message at the start of `bytes` is there.
+fn is_whole_message(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk().is_some_and(|(&header, rest)| message_header(header).1 <= rest.len())
 }
 
 fn encrypter(
