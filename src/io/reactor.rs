@@ -546,7 +546,8 @@ impl Reactor {
             Age::Settled => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
         };
         self.promised_volume += appended;
-        // Two more rests like this one, or like the longest that counts, and the sender has a batch to write.
+        // Two more rests like this one, or like the longest that counts, and the sender has a batch
+        // to write.
         let waiting = promise.appended.saturating_sub(promise.sent);
         let batch = link.batch();
         let in_a_rest = appended >> self.rest_doublings().saturating_sub(FULL_REST_DOUBLINGS);
@@ -588,9 +589,7 @@ impl Reactor {
 
     /// The kernel has room again.
     fn write_session(&mut self, id: u64) {
-        let Some(link) = self.sessions.get(&id).and_then(|session| session.link.clone()) else {
-            return;
-        };
+        let Some(link) = self.link(id) else { return };
         match link.io_write() {
             // Still full: the next edge tells.
             Some(Progress::Blocked) => {}
