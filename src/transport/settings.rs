@@ -13,6 +13,9 @@ pub struct SocketSettings {
     pub sndbuf: Option<u32>,
     /// `ZMQ_RCVBUF` in bytes; `None` leaves the system's default. Not for ipc, as in libzmq.
     pub rcvbuf: Option<u32>,
+    /// Bytes the kernel takes of a tcp connection beyond what it has sent (`TCP_NOTSENT_LOWAT`);
+    /// `None` leaves it to the kernel.
+    pub unsent: Option<u32>,
     /// `ZMQ_TOS`; 0 sets nothing.
     pub tos: u32,
     /// `ZMQ_PRIORITY`; 0 sets nothing.
@@ -52,6 +55,7 @@ impl Default for SocketSettings {
         SocketSettings {
             sndbuf: None,
             rcvbuf: None,
+            unsent: None,
             tos: 0,
             priority: 0,
             busy_poll: 0,
@@ -66,11 +70,18 @@ impl Default for SocketSettings {
     }
 }
 
+/// Up to this `ZMQ_SNDHWM`, in messages, who sets it wants little on its way: without a bound a sender
+/// whose peer does not read fills megabytes of the kernel's before its mark begins to count. Senders
+/// of streams have higher marks, and the bound would cost them an eighth of their throughput.
+const LOW_MARK: i32 = 64;
+const UNSENT_AT_LOW_MARK: u32 = 256 * 1024;
+
 impl From<&Options> for SocketSettings {
     fn from(options: &Options) -> SocketSettings {
         SocketSettings {
             sndbuf: unless_negative(options.sndbuf),
             rcvbuf: unless_negative(options.rcvbuf),
+            unsent: (1..=LOW_MARK).contains(&options.sndhwm).then_some(UNSENT_AT_LOW_MARK),
             tos: unless_negative(options.tos).unwrap_or(0),
             priority: unless_negative(options.priority).unwrap_or(0),
             busy_poll: options.busy_poll,
@@ -108,10 +119,12 @@ mod tests {
         options.tos = 8;
         options.tcp_keepalive = 0;
         options.tcp_keepalive_idle = 9;
+        options.sndhwm = 64;
         options.ipv6 = true;
         let expected = SocketSettings {
             sndbuf: Some(0),
             rcvbuf: Some(4096),
+            unsent: Some(256 * 1024),
             tos: 8,
             keepalive: Keepalive { on: Some(false), idle: Some(9), ..Keepalive::default() },
             ipv6: true,

@@ -14,11 +14,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{SocketSettings, sys};
 use crate::errno::{Error, Result};
 
-/// Bytes that the kernel takes of a connection beyond what it has sent, unless `ZMQ_SNDBUF` says how
-/// much it may hold. Without a bound a sender whose peer does not read fills megabytes of the
-/// kernel's before its high-water mark begins to count; what is on its way is not bounded by this.
-const UNSENT_MAX: libc::c_int = 256 * 1024;
-
 /// A fresh tcp socket of `addr`'s family, with what has to be set before bind or connect.
 pub(super) fn open_tcp(addr: &SocketAddr, settings: &SocketSettings) -> Result<Socket> {
     let domain = Domain::for_address(*addr);
@@ -72,8 +67,8 @@ pub(super) fn tune_tcp(socket: &Socket, settings: &SocketSettings) -> Result<()>
     // Messages are batched above; waiting for more in the kernel would only add latency.
     socket.set_tcp_nodelay(true)?;
     let fd = socket.as_fd();
-    if settings.sndbuf.is_none() {
-        let _ = sys::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT_MAX);
+    if let Some(bytes) = settings.unsent {
+        let _ = sys::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, int(bytes));
     }
     let keepalive = settings.keepalive;
     if let Some(on) = keepalive.on {
