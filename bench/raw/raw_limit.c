@@ -107,6 +107,9 @@ static int new_socket(const struct address *address)
     int descriptor = socket(address->name.any.sa_family, SOCK_STREAM, 0);
     if (descriptor < 0)
         fail("socket");
+    /* As the library does within one machine. */
+    if (address->name.any.sa_family == AF_INET)
+        setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
     return descriptor;
 }
 

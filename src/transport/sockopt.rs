@@ -21,8 +21,18 @@ pub(super) fn open_tcp(addr: &SocketAddr, settings: &SocketSettings) -> Result<S
     if domain == Domain::IPV6 {
         socket.set_only_v6(false)?;
     }
+    if addr.ip().to_canonical().is_loopback() {
+        let _ = set_congestion_of_loopback(&socket);
+    }
     prepare(&socket, settings)?;
     Ok(socket)
+}
+
+/// Nothing is congested within one machine, and an algorithm that paces what it sends (BBR) only wakes
+/// up needlessly. Every Linux has this one, and lets everybody choose it. Accepted connections
+/// inherit it.
+fn set_congestion_of_loopback(socket: &Socket) -> std::io::Result<()> {
+    socket.set_tcp_congestion(b"reno")
 }
 
 /// What any socket of IP gets before bind or connect.

@@ -231,6 +231,10 @@ mod tests {
             assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
             assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(1234)));
             assert_eq!(socket.tos_v4().unwrap(), 8);
+            assert_eq!(
+                socket.tcp_congestion().unwrap().split(|&byte| byte == 0).next(),
+                Some(&b"reno"[..])
+            );
         }
 
         assert_eq!(client.write_one(b"hello"), Ok(WriteOutcome::Wrote(5)));
