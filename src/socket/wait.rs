@@ -27,6 +27,13 @@ const PAUSE: u32 = 16;
 /// A yield that took this long went to somebody who wants the processor for himself: then yielding
 /// costs a time slice, and sleeping, from which one wakes with priority, is better.
 const CROWDED: Duration = Duration::from_micros(60);
+/// A yield that took no longer gave the processor to nobody. After so many in a row nobody wants it...
+const ALONE: Duration = Duration::from_nanos(1500);
+const YIELDS_ALONE: u32 = 8;
+/// ...and for so many turns there is no need to ask the system again...
+const TURNS_ALONE: u32 = 3;
+/// ...which take as long without a yield.
+const TURN: Duration = Duration::from_nanos(600);
 /// The longest pause after finding the processor crowded, in waits.
 const LONGEST_PAUSE: u32 = 1024;
 
@@ -46,6 +53,9 @@ pub struct SpinGauge {
     next_pause: u32,
     /// When the last wait was over.
     ended: Option<Instant>,
+    /// Yields that gave the processor to nobody, in a row, and turns since the last one of them.
+    yields_alone: u32,
+    turns_alone: u32,
 }
 
 impl SpinGauge {
@@ -85,10 +95,24 @@ impl SpinGauge {
         }
     }
 
-    /// Yields the processor once. False: others want it, so spinning should end.
+    /// Yields the processor once, or just passes the time if it has found itself alone. False: others
+    /// want the processor, so spinning should end.
     pub fn yield_now(&mut self, since: &mut Instant) -> bool {
+        if self.yields_alone >= YIELDS_ALONE && self.turns_alone < TURNS_ALONE {
+            self.turns_alone += 1;
+            let until = Instant::now() + TURN;
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            *since = Instant::now();
+            return true;
+        }
+        let before = Instant::now();
         sched_yield();
         let now = Instant::now();
+        self.turns_alone = 0;
+        let alone = now.duration_since(before) < ALONE;
+        self.yields_alone = if alone { self.yields_alone.saturating_add(1) } else { 0 };
         let crowded = now.duration_since(std::mem::replace(since, now)) > CROWDED;
         if crowded {
             self.next_pause = (self.next_pause * 2).clamp(PAUSE, LONGEST_PAUSE);

@@ -19,9 +19,10 @@ use super::traffic::{MAX_RECORD, Opened, Traffic, Violation, errno_of, oversized
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
 
-/// Plaintext encrypted before the kernel is offered it, in bytes: as much as the nearest cache holds
-/// until it is copied out. A rest of up to half as much goes along.
-const BATCH: usize = 32 * 1024;
+/// Plaintext encrypted before the kernel is offered it, in bytes. Smaller batches stay in nearer
+/// caches until they are copied out, but that is less than the writes cost (32 KiB: 1 KiB messages
+/// 1240 K/s, now 1400; 64 KiB 24 K/s, now 29). A rest of up to half as much goes along.
+const BATCH: usize = 128 * 1024;
 /// Buffers gathered for one batch, and records for one write.
 const SLICES: usize = 64;
 /// Bytes asked of the kernel at least, so that small rooms do not make for small reads.

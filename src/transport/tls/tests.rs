@@ -241,11 +241,11 @@ fn any_piece_size_both_ways() {
 fn would_block_at_every_offset() {
     for version in VERSIONS {
         let (client, server) = pair(version);
-        for length in [100, 300_000] {
+        for length in [100, 500_000] {
             let record = 16_384 + 22;
             let offsets: Vec<usize> = match length {
                 100 => (0..140).collect(),
-                _ => (0..7).flat_map(|n| n * record..n * record + 40).collect(),
+                _ => (0..10).flat_map(|n| n * record..n * record + 40).collect(),
             };
             let (up, down) = (Pipe::default(), Pipe::default());
             let (a, b) = (End::new(&up, &down), End::new(&down, &up));
@@ -258,7 +258,7 @@ fn would_block_at_every_offset() {
                     WriteOutcome::WouldBlock => 0,
                 };
                 // At most one batch beyond what went out; and nothing more while that is held.
-                assert!(written <= offset + 48 * 1024);
+                assert!(written <= offset + 192 * 1024);
                 let mut received = read_all(&mut server, &b, 4096).0;
                 assert!(received.len() <= offset && received[..] == sent[..received.len()]);
                 if client.has_unsent() {
@@ -289,10 +289,10 @@ fn gathered_buffers_make_few_records_and_few_writes() {
     let (a, b) = (End::new(&up, &down), End::new(&down, &up));
     let (mut client, mut server) = established(&client, &server, &a, &b);
     let sent = data(200_000);
-    let slices: Vec<IoSlice<'_>> = sent.chunks(1000).map(IoSlice::new).collect();
+    let slices: Vec<IoSlice<'_>> = sent.chunks(4000).map(IoSlice::new).collect();
     a.writes.set(0);
     assert_eq!(client.write(&a, &slices), Ok(WriteOutcome::Wrote(200_000)));
-    assert_eq!(a.writes.get(), 200_000 / 32_768, "one write for 32 KiB, and the rest along");
+    assert_eq!(a.writes.get(), 2, "one write for 128 KiB, one for the rest");
     let wire = up.bytes.borrow().len();
     assert_eq!(wire, 200_000 + 22 * (3 * 4 + 1), "22 bytes for 16 KiB");
     assert!(read_all(&mut server, &b, 10_000).0 == sent);
