@@ -547,11 +547,15 @@ impl Reactor {
         };
         self.promised_volume += appended;
         // Two more rests like this one, or like the longest that counts, and the sender has a batch
-        // to write.
+        // to write; or it is just writing one, and has written another since the last look.
         let waiting = promise.appended.saturating_sub(promise.sent);
         let batch = link.batch();
         let in_a_rest = appended >> self.rest_doublings().saturating_sub(FULL_REST_DOUBLINGS);
-        let full = stream && waiting < batch && waiting + 2 * in_a_rest >= batch;
+        let full = stream
+            && match waiting < batch {
+                true => waiting + 2 * in_a_rest >= batch,
+                false => promise.sent != before.1 && 2 * in_a_rest >= batch,
+            };
         if !full {
             self.full_looks = 0;
         }
