@@ -8,6 +8,7 @@
 //!   comes to the end of a sealed chunk finds the next one.
 //! - The reader gives a chunk back only after it has moved to the next one.
 
+use super::depot;
 use super::sync::{AtomicPtr, AtomicUsize, Ordering};
 use crate::errno::{Error, Result};
 use std::ptr::NonNull;
@@ -39,8 +40,12 @@ pub(super) struct ChunkPtr(NonNull<Chunk>);
 unsafe impl Send for ChunkPtr {}
 
 impl ChunkPtr {
-    /// Allocates an open chunk of `capacity` bytes; ENOMEM when there is no memory.
+    /// An open chunk of `capacity` bytes; ENOMEM when there is no memory.
     pub(super) fn allocate(capacity: usize) -> Result<ChunkPtr> {
+        if let Some(kept) = depot::take(capacity) {
+            kept.reopen();
+            return Ok(kept);
+        }
         let mut memory: Vec<u8> = Vec::new();
         memory.try_reserve_exact(capacity).map_err(|_| Error::NOMEM)?;
         memory.resize(capacity, 0);
@@ -60,11 +65,14 @@ impl ChunkPtr {
         Ok(ChunkPtr(unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(chunk))) }))
     }
 
-    /// Frees the chunk.
+    /// Frees the chunk, or keeps it for another rope.
     ///
     /// # Safety
     /// Nobody else may hold or reach this chunk any more.
     pub(super) unsafe fn free(self) {
+        if depot::keep(self) {
+            return;
+        }
         #[cfg(feature = "loom")]
         for track in &self.chunk().tracks {
             track.with_mut(|_| ());

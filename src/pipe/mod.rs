@@ -12,6 +12,7 @@
 
 pub mod asymmetric;
 mod chunk;
+mod depot;
 mod end;
 pub mod rope;
 pub mod sync;
