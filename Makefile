@@ -78,8 +78,9 @@ test:
 test-rust:
 	$(CARGO) test --no-fail-fast
 
+# Optimised, since they run for long; the dependencies are those of test-rust.
 test-models:
-	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --features loom --lib model
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --features loom --lib model
 
 test-c: all
 	$(C_TEST_LIBZMQ)
@@ -119,6 +120,7 @@ test-bench:
 
 # In the tests every run begins with the same numbers, so that what one finds others find, too.
 test-fuzz: FUZZ_ARGS := --seed 1
+test-fuzz: FUZZ_SECONDS := 15
 test-fuzz: fuzz
 
 # What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler or
