@@ -22,17 +22,13 @@ pub(super) fn open_tcp(addr: &SocketAddr, settings: &SocketSettings) -> Result<S
         socket.set_only_v6(false)?;
     }
     if addr.ip().to_canonical().is_loopback() {
-        let _ = set_congestion_of_loopback(&socket);
+        // Nothing is congested within one machine, and an algorithm that paces what it sends (BBR)
+        // only wakes up needlessly. Every Linux has this one, and lets everybody choose it. Accepted
+        // connections inherit it.
+        let _ = socket.set_tcp_congestion(b"reno");
     }
     prepare(&socket, settings)?;
     Ok(socket)
-}
-
-/// Nothing is congested within one machine, and an algorithm that paces what it sends (BBR) only wakes
-/// up needlessly. Every Linux has this one, and lets everybody choose it. Accepted connections
-/// inherit it.
-fn set_congestion_of_loopback(socket: &Socket) -> std::io::Result<()> {
-    socket.set_tcp_congestion(b"reno")
 }
 
 /// What any socket of IP gets before bind or connect.
