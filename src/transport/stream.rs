@@ -259,7 +259,8 @@ impl Stream {
         Ok((outcome, surplus))
     }
 
-    /// [`read_some`](Stream::read_some) into memory that is initialised already.
+    /// [`read_some`](Stream::read_some) into memory that is initialised already. Behind what was
+    /// read it may have changed, too.
     #[inline]
     pub fn read_into(&self, buffer: &mut [u8]) -> Result<ReadOutcome> {
         if buffer.is_empty() {
@@ -269,16 +270,7 @@ impl Stream {
             #[cfg(test)]
             None if self.wire.is_some() => self.wire().read_some(buffer),
             None => Wire::read_some(&self.socket, buffer),
-            Some(tls) => {
-                let mut filled = 0;
-                tls.read(self.wire(), buffer.len(), &mut |bytes| {
-                    if let Some(place) = buffer.get_mut(filled..filled + bytes.len()) {
-                        place.copy_from_slice(bytes);
-                    }
-                    filled += bytes.len();
-                    Ok(())
-                })
-            }
+            Some(tls) => tls.read_into(self.wire(), buffer),
         }
     }
 

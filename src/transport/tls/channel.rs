@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! One TLS connection: its records on their way between the wire and the caller's buffers.
 //!
-//! Plaintext is gathered into records straight from the caller's buffers, and the records go to the
-//! kernel by gather write: nothing is copied that is not encrypted by it. On the way in ciphertext
-//! is read into the thread's buffer, decrypted there, and copied to where it belongs.
+//! Plaintext is encrypted from the caller's buffers into records, which go to the kernel by one
+//! write: what is copied is what is encrypted, but for buffers smaller than a record. On the way in
+//! ciphertext is read into the thread's buffer, decrypted there, and copied to where it belongs.
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -15,6 +14,7 @@ use std::ops::Range;
 use rustls::AlertDescription;
 
 use super::negotiation::{Exchange, Negotiation};
+use super::output::Output;
 use super::traffic::{MAX_RECORD, Opened, Traffic, Violation, errno_of, oversized, whole_record};
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
@@ -23,7 +23,7 @@ use crate::transport::stream::{ReadOutcome, WriteOutcome};
 /// caches until they are copied out, but that is less than the writes cost (32 KiB: 1 KiB messages
 /// 1240 K/s, now 1400; 64 KiB 24 K/s, now 29). A rest of up to half as much goes along.
 const BATCH: usize = 128 * 1024;
-/// Buffers gathered for one batch, and records for one write.
+/// Buffers gathered for one batch.
 const SLICES: usize = 64;
 /// Bytes asked of the kernel at least, so that small rooms do not make for small reads.
 const READ_MINIMUM: usize = 4 * 1024;
@@ -137,7 +137,7 @@ impl Channel {
         let (negotiation, exchange) = &mut **negotiation;
         let outcome = negotiation.step(exchange);
         for record in exchange.output.drain(..) {
-            self.output.push(record);
+            self.output.push_made(&record);
         }
         match outcome {
             Ok(false) => return Ok(false),
@@ -191,7 +191,7 @@ impl Channel {
             let mut rest: &[u8] = single;
             while !rest.is_empty() {
                 let (batch, later) = rest.split_at(batch_of(rest.len()));
-                written += self.encrypt(&[batch])?;
+                written += self.encrypt(&mut [batch])?;
                 if !self.flush(wire)? {
                     break;
                 }
@@ -208,7 +208,7 @@ impl Channel {
             if count == 0 {
                 break;
             }
-            written += self.encrypt(slices.get(..count).unwrap_or_default())?;
+            written += self.encrypt(slices.get_mut(..count).unwrap_or_default())?;
             if !self.flush(wire)? {
                 break;
             }
@@ -217,9 +217,9 @@ impl Channel {
     }
 
     /// Makes records of all of `slices`, and returns their length.
-    fn encrypt(&mut self, slices: &[&[u8]]) -> Result<usize> {
+    fn encrypt(&mut self, slices: &mut [&[u8]]) -> Result<usize> {
         let Phase::Traffic(traffic) = &mut self.phase else { return Err(Error::NOTCONN) };
-        traffic.seal_data(slices, |record| self.output.push(record))
+        traffic.seal_data(slices, &mut self.output)
     }
 
     /// Sends the records made so far; false when the wire does not take them all.
@@ -241,6 +241,27 @@ impl Channel {
         room: usize,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<ReadOutcome> {
+        self.receive(wire, spare, room, Sink::Taker(take))
+    }
+
+    /// [`read`](Channel::read) to where the plaintext belongs. Behind what was read `place` may
+    /// have changed, too.
+    pub(super) fn read_into(
+        &mut self,
+        wire: &dyn Wire,
+        spare: &mut Vec<u8>,
+        place: &mut [u8],
+    ) -> Result<ReadOutcome> {
+        self.receive(wire, spare, place.len(), Sink::Place(place))
+    }
+
+    fn receive(
+        &mut self,
+        wire: &dyn Wire,
+        spare: &mut Vec<u8>,
+        room: usize,
+        mut sink: Sink<'_>,
+    ) -> Result<ReadOutcome> {
         if !matches!(self.phase, Phase::Traffic(_)) {
             return Err(Error::NOTCONN);
         }
@@ -249,7 +270,7 @@ impl Channel {
         let mut emptied = false;
         self.gave_way = false;
         loop {
-            filled += self.decrypt(wire, room - filled, take)?;
+            filled += self.decrypt(wire, room - filled, &mut sink)?;
             // A short read has emptied the wire. With nothing to show for it, ask once more: the
             // end of the stream may be next, and this read would hide it.
             if filled >= room || self.end.is_some() || emptied && filled > 0 {
@@ -307,57 +328,99 @@ impl Channel {
         let failed = matches!(self.end, Some(End::Failed(_)));
         if let Phase::Traffic(traffic) = &mut self.phase
             && !failed
-            && let Some(record) = traffic.close()
+            && traffic.close(&mut self.output)
         {
-            self.output.push(record);
             let _ = self.flush(wire);
         }
     }
 
-    /// Gives `take` what has come, up to `room` bytes; returns how many.
-    fn decrypt(
-        &mut self,
-        wire: &dyn Wire,
-        room: usize,
-        take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<usize> {
+    /// Gives `sink` what has come, up to `room` bytes; returns how many.
+    fn decrypt(&mut self, wire: &dyn Wire, room: usize, sink: &mut Sink<'_>) -> Result<usize> {
         let mut filled = 0;
         loop {
             while filled < room && !self.input.plain.is_empty() {
-                filled += self.input.take(room - filled, take)?;
+                filled += self.input.take(room - filled, sink)?;
             }
-            if filled >= room || self.end.is_some() || !self.open(wire) {
+            if filled >= room || self.end.is_some() {
                 return Ok(filled);
+            }
+            match self.open(wire, sink) {
+                Some(count) => filled += count,
+                None => return Ok(filled),
             }
         }
     }
 
-    /// Opens the next record; false when there is none.
-    fn open(&mut self, wire: &dyn Wire) -> bool {
-        let Phase::Traffic(traffic) = &mut self.phase else { return false };
-        let waiting = self.output.records.len();
+    /// Opens the next record, and returns how much of it `sink` has already; `None` when there is
+    /// no record.
+    fn open(&mut self, wire: &dyn Wire, sink: &mut Sink<'_>) -> Option<usize> {
+        let Phase::Traffic(traffic) = &mut self.phase else { return None };
+        let waiting = self.output.len();
         let sealed = self.input.sealed();
         let opened = match whole_record(sealed) {
             _ if oversized(sealed) => Err(AlertDescription::RecordOverflow.into()),
-            None => return false,
-            Some(length) => self.input.open(length, traffic, &mut self.output),
+            None => return None,
+            Some(length) => self.input.open(length, traffic, sink, &mut self.output),
         };
+        let mut filled = 0;
         match opened {
-            Ok(None) => {}
-            Ok(Some(end)) => self.finish(end),
+            Ok(Progress::Filled(count)) => filled = count,
+            Ok(Progress::Closed) => self.finish(End::Closed),
             Err(violation) => {
-                if let Some(record) = traffic.complain(&violation) {
-                    self.output.push(record);
-                }
+                traffic.complain(&violation, &mut self.output);
                 self.finish(End::Failed(violation.error));
             }
         }
-        if self.output.records.len() > waiting {
+        if self.output.len() > waiting {
             // Answers that the wire does not take at once go with what is sent next.
             let _ = self.flush(wire);
         }
-        true
+        Some(filled)
     }
+}
+
+/// Where plaintext goes.
+enum Sink<'a> {
+    /// What is left of a place to be filled.
+    Place(&'a mut [u8]),
+    Taker(&'a mut dyn FnMut(&[u8]) -> Result<()>),
+}
+
+impl Sink<'_> {
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Sink::Taker(take) => take(bytes),
+            Sink::Place(place) => {
+                let (now, _) = place.split_at_mut_checked(bytes.len()).ok_or(Error::FAULT)?;
+                now.copy_from_slice(bytes);
+                self.advance(bytes.len());
+                Ok(())
+            }
+        }
+    }
+
+    /// Room for `length` bytes in one piece, if there is.
+    fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        match self {
+            Sink::Place(place) => place.get_mut(..length),
+            Sink::Taker(_) => None,
+        }
+    }
+
+    /// The first `count` bytes of the room are filled.
+    fn advance(&mut self, count: usize) {
+        if let Sink::Place(place) = self {
+            *place = std::mem::take(place).get_mut(count..).unwrap_or_default();
+        }
+    }
+}
+
+/// What came of a record.
+enum Progress {
+    /// So many bytes of it are where they belong. Others may lie in the input.
+    Filled(usize),
+    /// The peer has finished sending.
+    Closed,
 }
 
 impl fmt::Debug for Channel {
@@ -385,35 +448,40 @@ impl Input {
         self.buffer.get(self.sealed.clone()).unwrap_or_default()
     }
 
-    /// Gives `take` some of the data; returns how much.
-    fn take(&mut self, room: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<usize> {
+    /// Gives `sink` some of the data; returns how much.
+    fn take(&mut self, room: usize, sink: &mut Sink<'_>) -> Result<usize> {
         let data = self.buffer.get(self.plain.clone()).unwrap_or_default();
         let piece = data.get(..room).unwrap_or(data);
-        take(piece)?;
+        sink.take(piece)?;
         self.plain.start += piece.len();
         Ok(piece.len())
     }
 
-    /// Opens the record of `length` bytes that comes first.
+    /// Opens the record of `length` bytes that comes first: to where it belongs if all of it has
+    /// room there.
     fn open(
         &mut self,
         length: usize,
         traffic: &mut Traffic,
+        sink: &mut Sink<'_>,
         output: &mut Output,
-    ) -> std::result::Result<Option<End>, Violation> {
+    ) -> std::result::Result<Progress, Violation> {
         let start = self.sealed.start;
         self.sealed.start += length;
         let record = self.buffer.get_mut(start..start + length).unwrap_or_default();
-        match traffic.open(record, |record| output.push(record))? {
-            Opened::Data(place) => {
-                if record.get(place.clone()).is_none() {
-                    return Err(AlertDescription::InternalError.into());
-                }
-                self.plain = start + place.start..start + place.end;
-                Ok(None)
+        let place = sink.room(traffic.room(length));
+        let placed = place.is_some();
+        match traffic.open(record, place, output)? {
+            Opened::Data(data) if placed => {
+                sink.advance(data.end);
+                Ok(Progress::Filled(data.end))
             }
-            Opened::Other => Ok(None),
-            Opened::Closed => Ok(Some(End::Closed)),
+            Opened::Data(data) => {
+                self.plain = start + data.start..start + data.end;
+                Ok(Progress::Filled(0))
+            }
+            Opened::Other => Ok(Progress::Filled(0)),
+            Opened::Closed => Ok(Progress::Closed),
         }
     }
 
@@ -456,48 +524,6 @@ impl Input {
         if spare.len() < SCRATCH && buffer.len() >= SCRATCH {
             *spare = buffer;
         }
-    }
-}
-
-/// Records that wait for the kernel.
-#[derive(Default)]
-struct Output {
-    records: VecDeque<Vec<u8>>,
-    /// Bytes of the first one that the kernel has.
-    sent: usize,
-}
-
-impl Output {
-    fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    fn push(&mut self, record: Vec<u8>) {
-        self.records.push_back(record);
-    }
-
-    /// Sends; false when the wire does not take it all.
-    fn flush(&mut self, wire: &dyn Wire) -> Result<bool> {
-        while !self.records.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut skip = self.sent;
-            for (slice, record) in slices.iter_mut().zip(&self.records) {
-                *slice = IoSlice::new(record.get(skip..).unwrap_or_default());
-                skip = 0;
-            }
-            let count = self.records.len().min(SLICES);
-            match wire.write_some(slices.get(..count).unwrap_or_default())? {
-                WriteOutcome::Wrote(0) | WriteOutcome::WouldBlock => return Ok(false),
-                WriteOutcome::Wrote(count) => self.sent += count,
-            }
-            while let Some(first) = self.records.front()
-                && self.sent >= first.len()
-            {
-                self.sent -= first.len();
-                self.records.pop_front();
-            }
-        }
-        Ok(true)
     }
 }
 

@@ -30,9 +30,11 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod cipher;
 mod config;
 mod listener;
 mod negotiation;
+mod output;
 #[cfg(test)]
 pub(crate) mod tests;
 mod traffic;
@@ -108,6 +110,11 @@ impl Tls {
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<ReadOutcome> {
         self.with(|channel, buffer| channel.read(wire, buffer, room, take))
+    }
+
+    /// Reads into `place`; what is behind it may have changed, too.
+    pub(super) fn read_into(&self, wire: &dyn Wire, place: &mut [u8]) -> Result<ReadOutcome> {
+        self.with(|channel, buffer| channel.read_into(wire, buffer, place))
     }
 
     pub(super) fn holds_input(&self) -> bool {

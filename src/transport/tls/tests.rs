@@ -427,7 +427,7 @@ fn messages_are_refused_by_their_headers() {
             true => (&mut client, &mut server, &b),
             false => (&mut server, &mut client, &a),
         };
-        let record = near.traffic().seal(ContentType::Handshake, header[..].into()).unwrap();
+        let record = near.traffic().sealed(ContentType::Handshake, &header);
         end.inbound.bytes.borrow_mut().extend(record);
         let outcome = far.read(end, &mut Vec::new(), 10, &mut |_| panic!());
         assert_eq!(outcome, Err(Error::PROTO), "{header:?}");
@@ -474,9 +474,8 @@ impl Wire for Flood<'_> {
 /// A peer that sends without end, and no data: that is too much some time.
 #[test]
 fn a_flood_without_data() {
-    let empty = |traffic: &mut super::traffic::Traffic| {
-        traffic.seal(ContentType::ApplicationData, (&[][..]).into()).unwrap()
-    };
+    let empty =
+        |traffic: &mut super::traffic::Traffic| traffic.sealed(ContentType::ApplicationData, &[]);
     for case in 0..2 {
         let (client, server) = pair(VERSIONS[1]);
         let (up, down) = (Pipe::default(), Pipe::default());
@@ -495,7 +494,7 @@ fn a_flood_without_data() {
             _ => {
                 let make = move || {
                     let message = ticket(10);
-                    server.traffic().seal(ContentType::Handshake, message[..].into()).unwrap()
+                    server.traffic().sealed(ContentType::Handshake, &message)
                 };
                 (Flood::new(make), &mut client)
             }
@@ -518,8 +517,7 @@ fn a_flood_with_little_data() {
         for _ in 0..32 {
             records.extend(client.traffic().update_key_in_pieces(false, &[]).concat());
         }
-        records
-            .extend(client.traffic().seal(ContentType::ApplicationData, b"x"[..].into()).unwrap());
+        records.extend(client.traffic().sealed(ContentType::ApplicationData, b"x"));
         records
     });
     let mut buffer = Vec::new();
@@ -600,10 +598,10 @@ fn after(
         false => (&mut server, &mut client, &a, &up),
     };
     for (typ, payload) in records {
-        let record = near.traffic().seal(*typ, (*payload).into()).unwrap();
+        let record = near.traffic().sealed(*typ, payload);
         end.inbound.bytes.borrow_mut().extend(record);
     }
-    let record = near.traffic().seal(ContentType::ApplicationData, b"!"[..].into()).unwrap();
+    let record = near.traffic().sealed(ContentType::ApplicationData, b"!");
     end.inbound.bytes.borrow_mut().extend(record);
     let mut buffer = Vec::new();
     let mut all = Vec::new();

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Records after the handshake: sealed and opened by rustls' ciphers with the keys that it agreed
-//! on, right where they lie.
+//! Records after the handshake, with the keys that rustls agreed on.
 //!
 //! rustls' own connections copy what they receive twice more than that takes. Its interface for
 //! those who move records themselves (`rustls::kernel`) keeps the secrets: it derives new keys and
-//! remembers sessions. Left to us are the five bytes ahead of a record and the few messages that may
+//! remembers sessions. Left to us are the records (`cipher.rs`) and the few messages that may
 //! come after a handshake: alerts, KeyUpdate, session tickets, and requests to negotiate anew,
 //! which are refused. The limits are those of rustls' connections.
 
@@ -13,24 +12,21 @@
 use std::ops::Range;
 
 use rustls::client::ClientConnectionData;
-use rustls::crypto::cipher::{
-    AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks,
-    OutboundPlainMessage,
-};
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{
-    AlertDescription as Alert, ConnectionTrafficSecrets, ContentType, ExtractedSecrets,
-    HandshakeType, ProtocolVersion, SupportedCipherSuite, Tls12CipherSuite,
+    AlertDescription as Alert, ContentType, ExtractedSecrets, HandshakeType, SupportedCipherSuite,
 };
 
+use super::cipher::{Cipher, HEADER, Plain, RECORD};
+use super::output::Output;
 use crate::errno::{Error, Result};
 
-/// The longest record's plaintext.
-pub(super) const RECORD: usize = 16 * 1024;
 /// The longest record on the wire: what a cipher may add is 2048 bytes at most (RFC 5246, 6.2.3).
 pub(super) const MAX_RECORD: usize = HEADER + RECORD + 2048;
-const HEADER: usize = 5;
+/// Where a slice ends, a record of at least so much ends with it, rather than that its bytes are
+/// copied together with those of the next.
+const SHORT_RECORD: usize = RECORD / 2;
 /// Records that may be sealed with one key of AES-GCM (RFC 8446, 5.5), and some to spare. TLS 1.3
 /// takes a new key then, TLS 1.2 a new connection.
 const KEY_LIMIT: u64 = (1 << 24) - 1024;
@@ -48,6 +44,9 @@ const RENEGOTIATIONS: u8 = 1;
 /// has to be an end to it.
 const BARREN_BYTES: usize = 1024 * 1024;
 
+/// Slices gathered for one record.
+const GATHERED: usize = 64;
+
 const FATAL: u8 = 2;
 const WARNING: u8 = 1;
 
@@ -60,9 +59,9 @@ pub(super) enum Peer {
 pub(super) struct Traffic {
     peer: Peer,
     suite: SupportedCipherSuite,
-    encrypter: Box<dyn MessageEncrypter>,
+    tx: Cipher,
     sealed: u64,
-    decrypter: Box<dyn MessageDecrypter>,
+    rx: Cipher,
     opened: u64,
     /// Records of data sealed with the present key, and how many there may be.
     records: u64,
@@ -81,7 +80,7 @@ pub(super) struct Traffic {
 
 /// What was in a record.
 pub(super) enum Opened {
-    /// Data: where in the record it lies.
+    /// Data: where it lies in the record, or in the place for it.
     Data(Range<usize>),
     /// Something that concerns nobody else.
     Other,
@@ -114,9 +113,9 @@ impl Traffic {
         Ok(Traffic {
             peer,
             suite,
-            encrypter: encrypter(suite, tx)?,
+            tx: Cipher::new(suite, tx)?,
             sealed,
-            decrypter: decrypter(suite, rx)?,
+            rx: Cipher::new(suite, rx)?,
             opened,
             records: 0,
             record_limit: KEY_LIMIT,
@@ -147,12 +146,19 @@ impl Traffic {
         let mut start = 0;
         let mut records = Vec::new();
         for end in cuts.iter().copied().chain([message.len()]) {
-            let part = OutboundChunks::Single(&message[start..end]);
-            records.push(self.seal(ContentType::Handshake, part).unwrap());
+            records.push(self.sealed(ContentType::Handshake, &message[start..end]));
             start = end;
         }
         self.take_tx_key().unwrap();
         records
+    }
+
+    /// One record, sent by nobody yet.
+    #[cfg(test)]
+    pub(super) fn sealed(&mut self, typ: ContentType, data: &[u8]) -> Vec<u8> {
+        let mut output = Output::default();
+        self.seal(typ, &[data], &mut output).unwrap();
+        output.take()
     }
 
     /// Makes records of all of `slices`, and returns their length.
@@ -160,44 +166,43 @@ impl Traffic {
     /// # Errors
     /// PIPE behind the last record, CONNRESET when the keys are used up, which TLS 1.2 has no other
     /// remedy for.
-    pub(super) fn seal_data(
-        &mut self,
-        slices: &[&[u8]],
-        mut output: impl FnMut(Vec<u8>),
-    ) -> Result<usize> {
-        let mut rest = OutboundChunks::new(slices);
-        let length = rest.len();
+    pub(super) fn seal_data(&mut self, slices: &mut [&[u8]], output: &mut Output) -> Result<usize> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
         if length == 0 {
             return Ok(0);
         }
         if self.closed {
             return Err(Error::PIPE);
         }
-        if !self.is_tls13() && self.records + length.div_ceil(RECORD) as u64 > self.record_limit {
+        let records = length.div_ceil(SHORT_RECORD) as u64;
+        if !self.is_tls13() && self.records + records > self.record_limit {
             return Err(Error::CONNRESET);
         }
         if self.update_due {
             self.update_due = false;
-            output(self.update_key(false)?);
+            self.update_key(false, output)?;
         }
-        while !rest.is_empty() {
+        let mut rest = slices;
+        let mut left = length;
+        while left > 0 {
             if self.is_tls13() && self.records + 1 >= self.record_limit {
-                output(self.update_key(true)?);
+                self.update_key(true, output)?;
             }
-            let (now, later) = rest.split_at(RECORD);
-            output(self.seal(ContentType::ApplicationData, now)?);
+            let count = seal_next(rest, left.min(RECORD), |data| {
+                self.seal(ContentType::ApplicationData, data, output)
+            })?;
+            left -= count;
+            rest = skip(rest, count);
             self.records += 1;
-            rest = later;
         }
         Ok(length)
     }
 
     /// Tells the peer of the new key that is used from now on.
-    fn update_key(&mut self, ask: bool) -> Result<Vec<u8>> {
+    fn update_key(&mut self, ask: bool, output: &mut Output) -> Result<()> {
         let message = [HandshakeType::KeyUpdate.into(), 0, 0, 1, u8::from(ask)];
-        let record = self.seal(ContentType::Handshake, message[..].into())?;
-        self.take_tx_key()?;
-        Ok(record)
+        self.seal(ContentType::Handshake, &[&message], output)?;
+        self.take_tx_key()
     }
 
     fn take_tx_key(&mut self) -> Result<()> {
@@ -206,60 +211,59 @@ impl Traffic {
             Peer::Client(keys) => keys.update_tx_secret(),
         }
         .map_err(|_| Error::PROTO)?;
-        self.encrypter = encrypter(self.suite, secrets).map_err(|_| Error::PROTO)?;
+        self.tx = Cipher::new(self.suite, secrets).map_err(|_| Error::PROTO)?;
         self.sealed = sealed;
         self.records = 0;
         Ok(())
     }
 
-    /// The last record: nothing more comes. `None` if it was made before.
-    pub(super) fn close(&mut self) -> Option<Vec<u8>> {
-        if self.closed {
-            return None;
-        }
+    /// Makes the last record: nothing more comes. False if it was made before.
+    pub(super) fn close(&mut self, output: &mut Output) -> bool {
+        let first = !self.closed;
         self.closed = true;
-        self.alert(WARNING, Alert::CloseNotify).ok()
+        first && self.alert(WARNING, Alert::CloseNotify, output).is_ok()
     }
 
-    /// The record that tells the peer what it did wrong.
-    pub(super) fn complain(&mut self, violation: &Violation) -> Option<Vec<u8>> {
-        if self.closed {
-            return None;
+    /// Makes the record that tells the peer what it did wrong.
+    pub(super) fn complain(&mut self, violation: &Violation, output: &mut Output) {
+        if let Some(alert) = violation.alert
+            && !self.closed
+        {
+            self.closed = true;
+            let _ = self.alert(FATAL, alert, output);
         }
-        let alert = violation.alert?;
-        self.closed = true;
-        self.alert(FATAL, alert).ok()
     }
 
-    fn alert(&mut self, level: u8, description: Alert) -> Result<Vec<u8>> {
-        self.seal(ContentType::Alert, [level, description.into()][..].into())
+    fn alert(&mut self, level: u8, description: Alert, output: &mut Output) -> Result<()> {
+        self.seal(ContentType::Alert, &[&[level, description.into()]], output)
     }
 
-    pub(super) fn seal(
-        &mut self,
-        typ: ContentType,
-        payload: OutboundChunks<'_>,
-    ) -> Result<Vec<u8>> {
-        let plain = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload };
-        let sealed = self.encrypter.encrypt(plain, self.sealed).map_err(|_| Error::PROTO)?;
+    fn seal(&mut self, typ: ContentType, data: &[&[u8]], output: &mut Output) -> Result<()> {
+        let length: usize = data.iter().map(|slice| slice.len()).sum();
+        output.push(length + self.tx.overhead(), |record| {
+            self.tx.seal(self.sealed, typ, data, record)
+        })?;
         self.sealed += 1;
-        Ok(sealed.encode())
+        Ok(())
     }
 
-    /// Opens a record, which [`whole_record`] has found. What has to be sent in answer at once goes
-    /// to `output`.
+    /// Bytes of a place for what is in a record of this length.
+    pub(super) fn room(&self, record: usize) -> usize {
+        self.rx.room(record)
+    }
+
+    /// Opens a record, which [`whole_record`] has found: where it lies, or into `place`, which has
+    /// [`room`](Traffic::room) for it. What has to be sent in answer at once goes to `output`.
     pub(super) fn open(
         &mut self,
         record: &mut [u8],
-        output: impl FnMut(Vec<u8>),
+        place: Option<&mut [u8]>,
+        output: &mut Output,
     ) -> Checked<Opened> {
-        let address = record.as_ptr() as usize;
         let wire_length = record.len();
-        let Some((&mut [typ, major, minor, ..], body)) = record.split_first_chunk_mut::<HEADER>()
-        else {
+        let Some(&[typ, major, ..]) = record.first_chunk::<HEADER>() else {
             return Err(Alert::DecodeError.into());
         };
-        let version = ProtocolVersion::from(u16::from_be_bytes([major, minor]));
         let typ = ContentType::from(typ);
         if major != 3 {
             return Err(Alert::ProtocolVersion.into());
@@ -268,20 +272,16 @@ impl Traffic {
         if self.is_tls13() && typ != ContentType::ApplicationData {
             return Err(Alert::UnexpectedMessage.into());
         }
-        let record = InboundOpaqueMessage::new(typ, version, body);
-        let plain = self.decrypter.decrypt(record, self.opened).map_err(|error| match error {
-            rustls::Error::DecryptError => Alert::BadRecordMac,
-            rustls::Error::PeerSentOversizedRecord => Alert::RecordOverflow,
-            _ => Alert::UnexpectedMessage,
-        })?;
+        let (Plain { typ, length }, start, plain) = match place {
+            Some(place) => (self.rx.open_into(self.opened, record, place)?, 0, place),
+            None => (self.rx.open(self.opened, record)?, self.rx.prefix(), record),
+        };
         self.opened += 1;
-        let payload = plain.payload;
-        if payload.len() > RECORD {
-            return Err(Alert::RecordOverflow.into());
-        }
+        let data = start..start + length;
+        let payload = plain.get(data.clone()).unwrap_or_default();
         if payload.is_empty() {
             // RFC 8446, 5.4: only data may be empty.
-            if self.is_tls13() && plain.typ != ContentType::ApplicationData {
+            if self.is_tls13() && typ != ContentType::ApplicationData {
                 return Err(Alert::UnexpectedMessage.into());
             }
             self.empty_records += 1;
@@ -291,7 +291,7 @@ impl Traffic {
         } else {
             self.empty_records = 0;
         }
-        if payload.is_empty() || plain.typ != ContentType::ApplicationData {
+        if payload.is_empty() || typ != ContentType::ApplicationData {
             self.barren_bytes += wire_length;
             if self.barren_bytes > BARREN_BYTES {
                 return Err(Alert::UnexpectedMessage.into());
@@ -301,15 +301,11 @@ impl Traffic {
             self.key_updates = 0;
         }
         // Nothing comes between the parts of a handshake message.
-        if !self.message.is_empty() && plain.typ != ContentType::Handshake {
+        if !self.message.is_empty() && typ != ContentType::Handshake {
             return Err(Alert::UnexpectedMessage.into());
         }
-        match plain.typ {
-            ContentType::ApplicationData => {
-                // It is in the record, since it was opened in place.
-                let start = (payload.as_ptr() as usize).wrapping_sub(address);
-                Ok(Opened::Data(start..start.saturating_add(payload.len())))
-            }
+        match typ {
+            ContentType::ApplicationData => Ok(Opened::Data(data)),
             ContentType::Alert => match *payload {
                 [level, description] => self.take_alert(level, description.into()),
                 _ => Err(Alert::DecodeError.into()),
@@ -373,7 +369,7 @@ impl Traffic {
     fn take_messages<'a>(
         &mut self,
         mut received: &'a [u8],
-        mut output: impl FnMut(Vec<u8>),
+        output: &mut Output,
     ) -> Checked<&'a [u8]> {
         let tls13 = self.is_tls13();
         while let Some((&header, rest)) = received.split_first_chunk() {
@@ -399,8 +395,8 @@ impl Traffic {
                     if self.renegotiations > RENEGOTIATIONS {
                         return Err(Alert::UnexpectedMessage.into());
                     }
-                    let refusal = self.alert(WARNING, Alert::NoRenegotiation);
-                    output(refusal.map_err(|_| Alert::InternalError)?);
+                    self.alert(WARNING, Alert::NoRenegotiation, output)
+                        .map_err(|_| Alert::InternalError)?;
                 }
                 _ => return Err(Alert::UnexpectedMessage.into()),
             }
@@ -426,7 +422,7 @@ impl Traffic {
             Peer::Client(keys) => keys.update_rx_secret(),
         }
         .map_err(|_| Alert::InternalError)?;
-        self.decrypter = decrypter(self.suite, secrets).map_err(|_| Alert::InternalError)?;
+        self.rx = Cipher::new(self.suite, secrets).map_err(|_| Alert::InternalError)?;
         self.opened = opened;
         Ok(())
     }
@@ -464,54 +460,42 @@ fn is_whole_message(bytes: &[u8]) -> bool {
     bytes.split_first_chunk().is_some_and(|(&header, rest)| message_header(header).1 <= rest.len())
 }
 
-fn encrypter(
-    suite: SupportedCipherSuite,
-    secrets: ConnectionTrafficSecrets,
-) -> std::result::Result<Box<dyn MessageEncrypter>, rustls::Error> {
-    let (key, iv) = key_and_iv(secrets)?;
-    Ok(match suite {
-        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
-        SupportedCipherSuite::Tls12(suite) => {
-            let (fixed, explicit) = split_iv(suite, &iv)?;
-            suite.aead_alg.encrypter(key, fixed, explicit)
-        }
-    })
-}
-
-fn decrypter(
-    suite: SupportedCipherSuite,
-    secrets: ConnectionTrafficSecrets,
-) -> std::result::Result<Box<dyn MessageDecrypter>, rustls::Error> {
-    let (key, iv) = key_and_iv(secrets)?;
-    Ok(match suite {
-        SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
-        SupportedCipherSuite::Tls12(suite) => {
-            suite.aead_alg.decrypter(key, split_iv(suite, &iv)?.0)
-        }
-    })
-}
-
-fn key_and_iv(
-    secrets: ConnectionTrafficSecrets,
-) -> std::result::Result<(AeadKey, Iv), rustls::Error> {
-    match secrets {
-        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
-        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok((key, iv)),
-        _ => Err(rustls::Error::General("a cipher without a name".into())),
+/// Has `seal` make the next record of up to `room` bytes of `slices`, and returns how many it has.
+/// Those of one slice are enough if there are many, several are looked for otherwise.
+fn seal_next(
+    slices: &[&[u8]],
+    room: usize,
+    seal: impl FnOnce(&[&[u8]]) -> Result<()>,
+) -> Result<usize> {
+    let first = slices.first().copied().unwrap_or_default();
+    if first.len() >= SHORT_RECORD.min(room) {
+        let data = first.get(..room).unwrap_or(first);
+        return seal(&[data]).map(|()| data.len());
     }
+    let mut data = [&[][..]; GATHERED];
+    let mut length = 0;
+    let mut count = 0;
+    for (place, slice) in data.iter_mut().zip(slices) {
+        *place = slice.get(..room - length).unwrap_or(slice);
+        length += place.len();
+        count += 1;
+    }
+    seal(data.get(..count).unwrap_or_default()).map(|()| length)
 }
 
-/// TLS 1.2: the part of the nonces that the handshake fixed, and where the part that goes with each
-/// record starts from.
-fn split_iv<'a>(
-    suite: &Tls12CipherSuite,
-    iv: &'a Iv,
-) -> std::result::Result<(&'a [u8], &'a [u8]), rustls::Error> {
-    let fixed = suite.aead_alg.key_block_shape().fixed_iv_len;
-    iv.as_ref()
-        .split_at_checked(fixed)
-        .ok_or_else(|| rustls::Error::General("a nonce too short".into()))
+/// What is behind the first `count` bytes.
+fn skip<'s, 'b>(slices: &'s mut [&'b [u8]], mut count: usize) -> &'s mut [&'b [u8]] {
+    let mut first = 0;
+    for slice in &mut *slices {
+        let (gone, rest) = slice.split_at(count.min(slice.len()));
+        count -= gone.len();
+        *slice = rest;
+        if !rest.is_empty() {
+            break;
+        }
+        first += 1;
+    }
+    slices.get_mut(first..).unwrap_or_default()
 }
 
 /// The errno of a TLS error, which monitor events carry: ACCES when one side does not take the
