@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
 /// Writes the I/O thread makes before it looks at others.
-const IO_WRITES: usize = 16;
+pub const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
 /// The same of large bodies: there a write costs less beside what it writes.
@@ -88,6 +88,11 @@ pub enum Request {
 /// The I/O thread of a link. `token` is the number the link was given there.
 pub trait Home: Send + Sync {
     fn request(&self, token: usize, request: Request);
+
+    /// The number of the thread that has left many connections to this one, or 0.
+    fn crowd(&self) -> u64 {
+        0
+    }
 }
 
 /// The socket of a link.
@@ -151,6 +156,8 @@ pub struct Link {
     /// Reads that brought something, for the heartbeat.
     traffic: AtomicU64,
     pipe_closed: AtomicBool,
+    /// The thread that left the output to the I/O thread.
+    promised_by: AtomicU64,
 }
 
 impl Link {
@@ -188,6 +195,7 @@ impl Link {
             place: Mutex::new(None),
             traffic: AtomicU64::new(0),
             pipe_closed: AtomicBool::new(false),
+            promised_by: AtomicU64::new(0),
         }
     }
 
@@ -230,6 +238,11 @@ impl Link {
             || self.unsent.load(Ordering::Acquire)
     }
 
+    /// The number of the thread that left the output to the I/O thread last, or 0.
+    pub fn promised_by(&self) -> u64 {
+        self.promised_by.load(Ordering::Relaxed)
+    }
+
     /// Bytes appended so far.
     pub fn appended(&self) -> u64 {
         self.committed.volume()
@@ -250,6 +263,7 @@ impl Link {
     /// Leaves an idle output to the I/O thread.
     fn promise(&self) {
         if self.ownership.try_promise() {
+            self.promised_by.store(pace::thread(), Ordering::Relaxed);
             self.request(Request::Promise);
         }
     }
@@ -268,8 +282,9 @@ impl Link {
 
     fn write_direct(&self, writer: &mut Writer) {
         let datagrams = self.datagrams.load(Ordering::Relaxed);
-        if !datagrams && pace::is_stream() {
+        if !datagrams && pace::is_stream(self.home.crowd()) {
             self.promise();
+            pace::ended();
             return;
         }
         if !self.ownership.try_app() {
@@ -277,7 +292,7 @@ impl Link {
         }
         self.write_owned(Caller::Sender(Some(writer)));
         if !datagrams {
-            pace::written();
+            pace::ended();
         }
     }
 
@@ -476,12 +491,12 @@ impl Link {
         }
     }
 
-    /// Writes what is waiting. `None`: a caller is writing just now.
-    pub fn io_write(&self) -> Option<Progress> {
+    /// Writes what is waiting, so many times at most. `None`: a caller is writing just now.
+    pub fn io_write(&self, writes: usize) -> Option<Progress> {
         if !self.ownership.try_io() {
             return None;
         }
-        let progress = self.round(&mut self.tx.lock(), IO_WRITES, Side::IoThread);
+        let progress = self.round(&mut self.tx.lock(), writes, Side::IoThread);
         self.blocked
             .store(!matches!(progress, Progress::Drained | Progress::More), Ordering::Release);
         self.ownership.io_keep();

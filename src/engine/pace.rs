@@ -8,10 +8,14 @@
 //! stream, too, although each of them gets a message now and then only.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Writes that follow the end of the last one this closely are a stream...
 const STREAM_GAP: Duration = Duration::from_micros(2);
+/// ...or this closely, if the same thread has left many connections to the I/O thread, so that
+/// what it writes is only what it finds between them.
+const CROWD_GAP: Duration = Duration::from_micros(100);
 /// ...once there were so many in a row.
 const STREAM_STREAK: u32 = 2;
 
@@ -27,7 +31,11 @@ impl Pace {
 
     /// Whether what begins now is part of a stream.
     pub fn is_stream(&mut self, now: Instant) -> bool {
-        let close = self.last_end.is_some_and(|end| now.duration_since(end) < STREAM_GAP);
+        self.follows(now, STREAM_GAP)
+    }
+
+    fn follows(&mut self, now: Instant, gap: Duration) -> bool {
+        let close = self.last_end.is_some_and(|end| now.duration_since(end) < gap);
         self.streak = if close { self.streak.saturating_add(1) } else { 0 };
         let stream = self.streak >= STREAM_STREAK;
         if stream {
@@ -44,21 +52,34 @@ impl Pace {
 
 thread_local! {
     static PACE: Cell<Pace> = const { Cell::new(Pace::NEW) };
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The calling thread's number, never 0.
+pub(super) fn thread() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if THREAD.get() == 0 {
+        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    THREAD.get()
 }
 
 /// Whether a direct write that the calling thread would begin now is part of a stream, and better
-/// left to the I/O thread together with what follows.
+/// left to the I/O thread together with what follows. `crowd` is the thread that has left many
+/// connections to it already, or 0.
 #[inline]
-pub(super) fn is_stream() -> bool {
+pub(super) fn is_stream(crowd: u64) -> bool {
     let mut pace = PACE.get();
-    let stream = pace.is_stream(Instant::now());
+    let gap = if crowd != 0 && crowd == thread() { CROWD_GAP } else { STREAM_GAP };
+    let stream = pace.follows(Instant::now(), gap);
     PACE.set(pace);
     stream
 }
 
-/// The calling thread has made a direct write.
+/// The calling thread has made a direct write, or left it to the I/O thread, which may take as long
+/// as a few messages.
 #[inline]
-pub(super) fn written() {
+pub(super) fn ended() {
     let mut pace = PACE.get();
     pace.ended(Instant::now());
     PACE.set(pace);

@@ -10,7 +10,9 @@ use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
 use crate::endpoint::Transport;
-use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic, halves};
+use crate::engine::{
+    Decoder, Deframing, Encoder, Failure, FailureClass, IO_WRITES, Traffic, halves,
+};
 use crate::errno::Error;
 use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
@@ -276,7 +278,7 @@ impl Reactor {
         let heartbeat =
             (modern || side.is_some()).then(|| Heartbeat::new(heartbeat_config(&options)));
         self.begin_heartbeat(id, heartbeat);
-        let progress = link.io_write();
+        let progress = link.io_write(IO_WRITES);
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
             self.promise(id);
         }

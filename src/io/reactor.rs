@@ -8,7 +8,7 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{ASYNC_ONLY, Home, Link, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, Home, IO_WRITES, Link, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
 use crate::pipe::asymmetric::heavy_fence;
 use crate::transport::workers::Workers;
@@ -39,6 +39,13 @@ const BURST_PAUSE: Duration = Duration::from_micros(5);
 /// When less than this was appended to all connections with promises between two looks, in bytes,
 /// there is no stream any more.
 const STREAM_VOLUME: u64 = if ASYNC_ONLY { 1 } else { 2048 };
+/// So many promises at a time are a crowd. What goes to one of them goes to many, each of which
+/// gets little between two looks: a stream is what goes to all of them.
+const CROWD: usize = 32;
+/// In a crowd a promise lasts so many looks that find nothing.
+const QUIET_LOOKS: u8 = 16;
+/// In a crowd the rests get longer while a write has less than this, in bytes.
+const CROWD_WRITE: u64 = 8 * 1024;
 /// How often the claims on read sets are looked after.
 const CLAIM_TICK: Duration = Duration::from_millis(4);
 /// Ticks without a claim before they stop.
@@ -104,6 +111,8 @@ pub struct IoHandle {
     load: AtomicUsize,
     /// See [`RxSet::stream_look`].
     stream_looks: Arc<AtomicU64>,
+    /// See [`Home::crowd`].
+    crowd: AtomicU64,
 }
 
 impl IoHandle {
@@ -137,6 +146,10 @@ impl IoHandle {
 impl Home for IoHandle {
     fn request(&self, token: usize, request: Request) {
         self.post(Command::Request(token as u64, request));
+    }
+
+    fn crowd(&self) -> u64 {
+        self.crowd.load(Ordering::Relaxed)
     }
 }
 
@@ -190,6 +203,7 @@ impl IoThread {
             woken: AtomicBool::new(false),
             registry: poll.registry().try_clone()?,
             load: AtomicUsize::new(0),
+            crowd: AtomicU64::new(0),
             stream_looks: Arc::default(),
         });
         let mut reactor = Reactor::new(poll, handle.clone(), resolver);
@@ -249,6 +263,8 @@ struct Promise {
     appended: u64,
     sent: u64,
     age: Age,
+    /// How many looks in a row have found nothing.
+    quiet: u8,
     /// The output was given back, but for a last look.
     released: bool,
 }
@@ -283,6 +299,11 @@ pub(super) struct Reactor {
     promised_volume: u64,
     /// How many looks in a row have found a stream whose sender writes all of it.
     full_looks: u32,
+    /// Writes of the last look, and their bytes.
+    look_writes: (u64, u64),
+    crowd_doublings: u32,
+    /// The thread that the last connection looked at is from, and how many others of the same.
+    crowd: (u64, usize),
     /// Looks at promises so far.
     looks: u64,
     ticking: usize,
@@ -308,6 +329,9 @@ impl Reactor {
             fresh_promises: false,
             promised_volume: 0,
             full_looks: 0,
+            look_writes: (0, 0),
+            crowd_doublings: 0,
+            crowd: (0, 0),
             looks: 0,
             ticking: 0,
             next_tick: Instant::now(),
@@ -370,7 +394,7 @@ impl Reactor {
     }
 
     fn rest_doublings(&self) -> u32 {
-        (self.full_looks / FULL_LOOKS).min(REST_DOUBLINGS)
+        (self.full_looks / FULL_LOOKS).min(REST_DOUBLINGS).max(self.crowd_doublings)
     }
 
     fn handle_event(&mut self, event: &mio::event::Event) {
@@ -487,8 +511,16 @@ impl Reactor {
         if let Some(session) = self.sessions.get_mut(&id)
             && !std::mem::replace(&mut session.promised, true)
         {
-            let age = if ASYNC_ONLY { Age::Settled } else { Age::New };
-            self.promises.push(Promise { session: id, appended: 0, sent: 0, age, released: false });
+            let settled = ASYNC_ONLY || self.promises.len() >= CROWD;
+            let age = if settled { Age::Settled } else { Age::New };
+            self.promises.push(Promise {
+                session: id,
+                appended: 0,
+                sent: 0,
+                age,
+                quiet: 0,
+                released: false,
+            });
         }
     }
 
@@ -501,8 +533,21 @@ impl Reactor {
             if self.promises.is_empty() { 0 } else { self.full_looks.saturating_add(1) };
         let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
-        promises
-            .retain_mut(|promise| self.keep_promise(promise, volume) || self.end_promise(promise));
+        let crowd = !ASYNC_ONLY && promises.len() >= CROWD;
+        self.crowd = (0, 0);
+        self.look_writes = (0, 0);
+        promises.retain_mut(|promise| {
+            self.keep_promise(promise, volume, crowd) || self.end_promise(promise)
+        });
+        let (thread, count) = self.crowd;
+        let thread = if count >= CROWD { thread } else { 0 };
+        self.handle.crowd.store(thread, Ordering::Relaxed);
+        let (writes, bytes) = self.look_writes;
+        self.crowd_doublings = if crowd && writes >= CROWD as u64 && bytes < CROWD_WRITE * writes {
+            (self.crowd_doublings + 1).min(REST_DOUBLINGS)
+        } else {
+            self.crowd_doublings.saturating_sub(1)
+        };
         if promises.iter().any(|promise| promise.released) {
             if std::mem::take(&mut self.released_from_streams) {
                 heavy_fence();
@@ -530,7 +575,7 @@ impl Reactor {
 
     /// `volume` is what was appended to all of them before the last look. False: the promise has
     /// been taken back.
-    fn keep_promise(&mut self, promise: &mut Promise, volume: u64) -> bool {
+    fn keep_promise(&mut self, promise: &mut Promise, volume: u64, crowd: bool) -> bool {
         let Some(link) = self.link(promise.session) else { return false };
         let before = (promise.appended, promise.sent);
         promise.appended = link.appended();
@@ -543,9 +588,20 @@ impl Reactor {
                 return true;
             }
             Age::Fresh => appended > 0,
-            Age::Settled => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
+            Age::Settled => {
+                promise.quiet = if appended > 0 { 0 } else { promise.quiet.saturating_add(1) };
+                match crowd {
+                    true => promise.quiet < QUIET_LOOKS,
+                    false => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
+                }
+            }
         };
         self.promised_volume += appended;
+        if crowd {
+            let thread = link.promised_by();
+            let before = if thread == self.crowd.0 { self.crowd.1 } else { 0 };
+            self.crowd = (thread, before + 1);
+        }
         // Two more rests like this one, or like the longest that counts, and the sender has a batch
         // to write; or it is just writing one, and has written another since the last look.
         let waiting = promise.appended.saturating_sub(promise.sent);
@@ -561,7 +617,10 @@ impl Reactor {
         }
         let left_behind = !stream || (promise.sent == before.1 && !full);
         if link.has_waiting() && (left_behind || ASYNC_ONLY) {
-            let keep = self.write_link(promise.session, link.io_write());
+            let writes = if crowd { 1 } else { IO_WRITES };
+            let keep = self.write_link(promise.session, link.io_write(writes));
+            self.look_writes.0 += 1;
+            self.look_writes.1 += link.sent() - promise.sent;
             promise.sent = link.sent();
             if !keep {
                 return false;
@@ -594,7 +653,7 @@ impl Reactor {
     /// The kernel has room again.
     fn write_session(&mut self, id: u64) {
         let Some(link) = self.link(id) else { return };
-        match link.io_write() {
+        match link.io_write(IO_WRITES) {
             // Still full: the next edge tells.
             Some(Progress::Blocked) => {}
             progress => {
