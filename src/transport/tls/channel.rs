@@ -2,8 +2,9 @@
 //! One TLS connection: its records on their way between the wire and the caller's buffers.
 //!
 //! Plaintext is encrypted from the caller's buffers into records, which go to the kernel by one
-//! write: what is copied is what is encrypted, but for buffers smaller than a record. On the way in
-//! ciphertext is read into the thread's buffer, decrypted there, and copied to where it belongs.
+//! write; buffers smaller than a record are put together first. On the way in ciphertext is read into
+//! the thread's buffer and decrypted to where it belongs. What has no room there as a whole, and large
+//! bodies, are decrypted where they lie and copied.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +16,9 @@ use rustls::AlertDescription;
 
 use super::negotiation::{Exchange, Negotiation};
 use super::output::Output;
-use super::traffic::{MAX_RECORD, Opened, Traffic, Violation, errno_of, oversized, whole_record};
+use super::traffic::{
+    MAX_RECORD, Opened, SLICES, Traffic, Violation, errno_of, oversized, whole_record,
+};
 use crate::errno::{Error, Result};
 use crate::transport::stream::{ReadOutcome, WriteOutcome};
 
@@ -23,8 +26,6 @@ use crate::transport::stream::{ReadOutcome, WriteOutcome};
 /// caches until they are copied out, but that is less than the writes cost (32 KiB: 1 KiB messages
 /// 1240 K/s, now 1400; 64 KiB 24 K/s, now 29). A rest of up to half as much goes along.
 const BATCH: usize = 128 * 1024;
-/// Buffers gathered for one batch.
-const SLICES: usize = 64;
 /// Bytes asked of the kernel at least, so that small rooms do not make for small reads.
 const READ_MINIMUM: usize = 4 * 1024;
 /// Bytes read from the kernel at once, at most: what makes 64 KiB of plaintext, the record it ends
@@ -83,6 +84,11 @@ impl Channel {
 
     pub(super) fn is_resumed(&self) -> bool {
         self.resumed
+    }
+
+    #[cfg(test)]
+    pub(super) fn output_memory(&self) -> usize {
+        self.output.memory()
     }
 
     #[cfg(test)]

@@ -8,11 +8,12 @@
 #![forbid(unsafe_code)]
 
 use aws_lc_rs::aead::{
-    AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as Sequence, UnboundKey,
+    AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce as AeadNonce, UnboundKey,
 };
-use rustls::crypto::cipher::{Iv, NONCE_LEN, Nonce};
+use rustls::crypto::cipher::{Iv, NONCE_LEN, Nonce, make_tls12_aad, make_tls13_aad};
 use rustls::{
-    AlertDescription as Alert, ConnectionTrafficSecrets, ContentType, SupportedCipherSuite,
+    AlertDescription as Alert, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
+    SupportedCipherSuite,
 };
 
 use crate::errno::{Error, Result};
@@ -48,7 +49,7 @@ pub(super) struct Plain {
     pub(super) length: usize,
 }
 
-type Opened = std::result::Result<Plain, Alert>;
+type Opening = std::result::Result<Plain, Alert>;
 
 impl Cipher {
     pub(super) fn new(
@@ -68,9 +69,6 @@ impl Cipher {
             SupportedCipherSuite::Tls12(_) if explicit => Shape::Tls12Explicit,
             SupportedCipherSuite::Tls12(_) => Shape::Tls12,
         };
-        if iv.as_ref().len() != NONCE_LEN {
-            return Err(unusable());
-        }
         let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| unusable())?;
         Ok(Cipher { key: LessSafeKey::new(key), iv, shape })
     }
@@ -113,11 +111,8 @@ impl Cipher {
         let (start, explicit) = prefix.split_at_mut(HEADER);
         start.copy_from_slice(&header);
         explicit.copy_from_slice(nonce.get(NONCE_LEN - explicit.len()..).unwrap_or_default());
-        let aad = match self.shape {
-            Shape::Tls13 => AuthenticatedData::tls13(header),
-            _ => AuthenticatedData::tls12(number, header, length)?,
-        };
-        let (nonce, aad) = (Sequence::assume_unique_for_key(nonce), Aad::from(aad));
+        let aad = self.authenticated(number, header, length);
+        let nonce = AeadNonce::assume_unique_for_key(nonce);
         let sealed = if let [single] = data {
             self.key.seal_out_of_place_scatter(nonce, aad, single, body, extra, end)
         } else {
@@ -146,7 +141,7 @@ impl Cipher {
     ///
     /// # Errors
     /// What to tell the peer of a record that is not its, or too long, or without a type.
-    pub(super) fn open(&self, number: u64, record: &mut [u8]) -> Opened {
+    pub(super) fn open(&self, number: u64, record: &mut [u8]) -> Opening {
         let (header, nonce, aad) = self.judge(number, record)?;
         let sealed = record.get_mut(self.prefix()..).unwrap_or_default();
         let plain = self.key.open_in_place(nonce, aad, sealed).map_err(|_| Alert::BadRecordMac)?;
@@ -158,7 +153,7 @@ impl Cipher {
     ///
     /// # Errors
     /// As for [`open`](Cipher::open).
-    pub(super) fn open_into(&self, number: u64, record: &[u8], place: &mut [u8]) -> Opened {
+    pub(super) fn open_into(&self, number: u64, record: &[u8], place: &mut [u8]) -> Opening {
         let (header, nonce, aad) = self.judge(number, record)?;
         let sealed = record.get(self.prefix()..).unwrap_or_default();
         let (sealed, tag) = sealed.split_at(sealed.len().saturating_sub(TAG));
@@ -174,7 +169,7 @@ impl Cipher {
         &self,
         number: u64,
         record: &[u8],
-    ) -> std::result::Result<([u8; HEADER], Sequence, Aad<AuthenticatedData>), Alert> {
+    ) -> std::result::Result<([u8; HEADER], AeadNonce, Aad<AuthenticatedData>), Alert> {
         let &header = record.first_chunk::<HEADER>().ok_or(Alert::DecodeError)?;
         let length = record.len().checked_sub(self.overhead()).ok_or(Alert::BadRecordMac)?;
         let mut nonce = Nonce::new(&self.iv, number).0;
@@ -182,19 +177,28 @@ impl Cipher {
         if let Some(place) = nonce.get_mut(NONCE_LEN - explicit.len()..) {
             place.copy_from_slice(explicit);
         }
-        let aad = match self.shape {
-            // What the record says is nobody's business (RFC 8446, 5.1).
-            Shape::Tls13 => {
-                let [typ, _, _, a, b] = header;
-                AuthenticatedData::tls13([typ, VERSION[0], VERSION[1], a, b])
-            }
-            _ => AuthenticatedData::tls12(number, header, length)
-                .map_err(|_| Alert::RecordOverflow)?,
-        };
-        Ok((header, Sequence::assume_unique_for_key(nonce), Aad::from(aad)))
+        let aad = self.authenticated(number, header, length);
+        Ok((header, AeadNonce::assume_unique_for_key(nonce), aad))
     }
 
-    fn plain(&self, [typ, ..]: [u8; HEADER], plain: &[u8]) -> Opened {
+    /// What is authenticated beside the ciphertext of `length` bytes of data. With TLS 1.3 the
+    /// version that a record says it has is nobody's business (RFC 8446, 5.1).
+    fn authenticated(
+        &self,
+        number: u64,
+        [typ, major, minor, a, b]: [u8; HEADER],
+        length: usize,
+    ) -> Aad<AuthenticatedData> {
+        let version = ProtocolVersion::from(u16::from_be_bytes([major, minor]));
+        Aad::from(match self.shape {
+            Shape::Tls13 => {
+                AuthenticatedData::Tls13(make_tls13_aad(u16::from_be_bytes([a, b]).into()))
+            }
+            _ => AuthenticatedData::Tls12(make_tls12_aad(number, typ.into(), version, length)),
+        })
+    }
+
+    fn plain(&self, [typ, ..]: [u8; HEADER], plain: &[u8]) -> Opening {
         let plain = match self.shape {
             Shape::Tls13 => inner_type(plain)?,
             _ => Plain { typ: typ.into(), length: plain.len() },
@@ -214,7 +218,7 @@ fn header(typ: ContentType, length: usize) -> Result<[u8; HEADER]> {
 }
 
 /// The type at the end of what TLS 1.3 encrypts, and how much data is ahead of it.
-fn inner_type(plain: &[u8]) -> Opened {
+fn inner_type(plain: &[u8]) -> Opening {
     if plain.len() > RECORD + 1 {
         return Err(Alert::RecordOverflow);
     }
@@ -224,33 +228,16 @@ fn inner_type(plain: &[u8]) -> Opened {
 }
 
 /// What is authenticated beside the ciphertext.
-struct AuthenticatedData {
-    bytes: [u8; 13],
-    length: usize,
-}
-
-impl AuthenticatedData {
-    fn tls13(header: [u8; HEADER]) -> AuthenticatedData {
-        let [typ, major, minor, a, b] = header;
-        let bytes = [typ, major, minor, a, b, 0, 0, 0, 0, 0, 0, 0, 0];
-        AuthenticatedData { bytes, length: HEADER }
-    }
-
-    /// The number, and the header with the data's length.
-    fn tls12(
-        number: u64,
-        [typ, major, minor, ..]: [u8; HEADER],
-        length: usize,
-    ) -> Result<AuthenticatedData> {
-        let [a, b] = u16::try_from(length).map_err(|_| Error::PROTO)?.to_be_bytes();
-        let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_be_bytes();
-        let bytes = [n0, n1, n2, n3, n4, n5, n6, n7, typ, major, minor, a, b];
-        Ok(AuthenticatedData { bytes, length: bytes.len() })
-    }
+enum AuthenticatedData {
+    Tls13([u8; 5]),
+    Tls12([u8; 13]),
 }
 
 impl AsRef<[u8]> for AuthenticatedData {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        match self {
+            AuthenticatedData::Tls13(bytes) => bytes,
+            AuthenticatedData::Tls12(bytes) => bytes,
+        }
     }
 }

@@ -23,8 +23,10 @@
 //! | `config.rs` | what the options `ZMQ_WSS_*` ask for, checked at bind and connect |
 //! | `verify.rs` | whom to trust |
 //! | `negotiation.rs` | the handshake |
-//! | `traffic.rs` | records and their keys, once it is complete |
+//! | `traffic.rs` | which records there are once it is complete, and their keys |
+//! | `cipher.rs` | one key: records sealed and opened |
 //! | `channel.rs` | one connection: its bytes on their way |
+//! | `output.rs` | records that the kernel has not taken |
 //! | `listener.rs` | a listening socket |
 
 #![forbid(unsafe_code)]
@@ -56,7 +58,7 @@ use channel::{Channel, SCRATCH};
 use negotiation::Negotiation;
 
 thread_local! {
-    /// Where ciphertext is received and decrypted. The thread's, since hardly any is left there
+    /// Where ciphertext is received. The thread's, since hardly any is left there
     /// between two reads; a connection that has some left keeps the buffer.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }

@@ -16,6 +16,9 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Less than this part of its memory is not worth keeping it for.
+const LITTLE: usize = 4;
+
 #[derive(Default)]
 pub(super) struct Output {
     memory: Vec<u8>,
@@ -34,12 +37,8 @@ impl Output {
         self.end - self.start
     }
 
-    /// Has `make` fill a record of `length` bytes; without it if that fails.
-    pub(super) fn push(
-        &mut self,
-        length: usize,
-        make: impl FnOnce(&mut [u8]) -> Result<()>,
-    ) -> Result<()> {
+    /// Memory for so many bytes more.
+    pub(super) fn reserve(&mut self, length: usize) {
         if self.memory.is_empty() {
             self.memory = SPARE.try_with(Cell::take).unwrap_or_default();
         }
@@ -47,6 +46,16 @@ impl Output {
         if self.memory.len() < end {
             self.memory.resize(end.next_power_of_two(), 0);
         }
+    }
+
+    /// Has `make` fill a record of `length` bytes; without it if that fails.
+    pub(super) fn push(
+        &mut self,
+        length: usize,
+        make: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.reserve(length);
+        let end = self.end + length;
         make(self.memory.get_mut(self.end..end).unwrap_or_default())?;
         self.end = end;
         Ok(())
@@ -65,21 +74,43 @@ impl Output {
         while !self.is_empty() {
             let bytes = self.memory.get(self.start..self.end).unwrap_or_default();
             match wire.write_some(&[IoSlice::new(bytes)])? {
-                WriteOutcome::Wrote(0) | WriteOutcome::WouldBlock => return Ok(false),
+                WriteOutcome::Wrote(0) | WriteOutcome::WouldBlock => {
+                    self.shrink();
+                    return Ok(false);
+                }
                 WriteOutcome::Wrote(count) => self.start += count,
             }
         }
-        (self.start, self.end) = (0, 0);
-        let memory = std::mem::take(&mut self.memory);
-        if !memory.is_empty() {
-            let _ = SPARE.try_with(|spare| spare.set(memory));
-        }
+        self.keep(Vec::new());
         Ok(true)
+    }
+
+    /// A little that waits for long moves to memory of its own.
+    fn shrink(&mut self) {
+        if self.len() <= self.memory.len() / LITTLE {
+            let rest = self.memory.get(self.start..self.end).unwrap_or_default().to_vec();
+            self.keep(rest);
+        }
+    }
+
+    /// Keeps `rest` alone. The memory is the thread's again, if it has none as large.
+    fn keep(&mut self, rest: Vec<u8>) {
+        (self.start, self.end) = (0, rest.len());
+        let memory = std::mem::replace(&mut self.memory, rest);
+        let _ = SPARE.try_with(|spare| {
+            let other = spare.take();
+            spare.set(if memory.len() > other.len() { memory } else { other });
+        });
     }
 
     /// What waits, in place of sending it.
     #[cfg(test)]
     pub(super) fn take(self) -> Vec<u8> {
         self.memory.get(self.start..self.end).unwrap_or_default().to_vec()
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.memory.len()
     }
 }

@@ -163,9 +163,18 @@ fn established(
 type Outcome = (crate::errno::Result<bool>, crate::errno::Result<bool>);
 
 fn only(tls: &mut ServerTls, version: &'static rustls::SupportedProtocolVersion) {
+    let provider = tls.config().unwrap().crypto_provider().clone();
+    only_of(tls, version, provider);
+}
+
+fn only_of(
+    tls: &mut ServerTls,
+    version: &'static rustls::SupportedProtocolVersion,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) {
     let config = tls.config().unwrap();
     let verifier = rustls::server::WebPkiClientVerifier::no_client_auth();
-    let mut only = rustls::ServerConfig::builder_with_provider(config.crypto_provider().clone())
+    let mut only = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
         .unwrap()
         .with_client_cert_verifier(verifier)
@@ -193,20 +202,39 @@ fn data(length: usize) -> Vec<u8> {
 fn read_all(channel: &mut Channel, end: &End<'_>, room: usize) -> (Vec<u8>, ReadOutcome) {
     let mut buffer = vec![0; SCRATCH];
     let mut all = Vec::new();
-    loop {
-        let mut now = 0;
-        let outcome = channel
-            .read(end, &mut buffer, room, &mut |bytes| {
-                now += bytes.len();
-                all.extend_from_slice(bytes);
-                Ok(())
-            })
-            .unwrap();
+    for into in [false, true].into_iter().cycle() {
+        let before = all.len();
+        let outcome = read(channel, end, &mut buffer, room, into, &mut all).unwrap();
+        let now = all.len() - before;
         match outcome {
             ReadOutcome::Read(count) => assert!(count == now && count > 0 && count <= room),
             other => return (all, other),
         }
     }
+    unreachable!()
+}
+
+/// One read, in one of both ways.
+fn read(
+    channel: &mut Channel,
+    end: &End<'_>,
+    buffer: &mut Vec<u8>,
+    room: usize,
+    into: bool,
+    received: &mut Vec<u8>,
+) -> crate::errno::Result<ReadOutcome> {
+    if !into {
+        return channel.read(end, buffer, room, &mut |bytes| {
+            received.extend_from_slice(bytes);
+            Ok(())
+        });
+    }
+    let mut place = vec![0xee; room];
+    let outcome = channel.read_into(end, buffer, &mut place);
+    if let Ok(ReadOutcome::Read(count)) = outcome {
+        received.extend_from_slice(&place[..count]);
+    }
+    outcome
 }
 
 #[test]
@@ -732,6 +760,7 @@ fn key_updates_of_a_peer() {
 /// Records that no cipher has seen, in place of good ones.
 #[test]
 fn records_out_of_shape() {
+    let mut into = false;
     for (version, header) in [
         (VERSIONS[0], [23, 3, 3, 0, 0]),
         (VERSIONS[0], [23, 3, 3, 0, 23]),
@@ -754,12 +783,8 @@ fn records_out_of_shape() {
         up.bytes.borrow_mut().extend(header);
         up.bytes.borrow_mut().extend([1; 40]);
         let mut received = Vec::new();
-        let mut read = || {
-            server.read(&b, &mut Vec::new(), 100, &mut |bytes| {
-                received.extend_from_slice(bytes);
-                Ok(())
-            })
-        };
+        into = !into;
+        let mut read = || read(&mut server, &b, &mut Vec::new(), 100, into, &mut received);
         assert_eq!(read(), Ok(ReadOutcome::Read(4)), "{header:?}");
         assert_eq!(read(), Err(Error::PROTO), "{header:?}");
         assert_eq!(received, b"good");
@@ -770,7 +795,7 @@ fn records_out_of_shape() {
 /// Whatever byte of a record is changed, nothing of it is delivered, and nothing behind it.
 #[test]
 fn a_changed_byte_anywhere() {
-    for version in VERSIONS {
+    for (version, into) in VERSIONS.into_iter().flat_map(|it| [(it, false), (it, true)]) {
         let (client, server) = pair(version);
         let overhead = if version.version == rustls::ProtocolVersion::TLSv1_3 { 22 } else { 29 };
         for place in 0..overhead + 4 {
@@ -784,10 +809,7 @@ fn a_changed_byte_anywhere() {
             up.bytes.borrow_mut()[overhead + 4 + place] ^= 1;
             let mut received = Vec::new();
             let outcome = loop {
-                let outcome = server.read(&b, &mut Vec::new(), 100, &mut |bytes| {
-                    received.extend_from_slice(bytes);
-                    Ok(())
-                });
+                let outcome = read(&mut server, &b, &mut Vec::new(), 100, into, &mut received);
                 if !matches!(outcome, Ok(ReadOutcome::Read(_))) {
                     break outcome;
                 }
@@ -903,6 +925,56 @@ fn buffers_are_given_back() {
     assert_eq!(read(3616, &mut spare), Ok(ReadOutcome::Read(3616)));
     assert_eq!(spare.len(), SCRATCH);
     assert!(received == sent);
+}
+
+/// With a wire that takes nothing more a connection keeps little more memory than what waits.
+#[test]
+fn what_waits_keeps_no_more_memory_than_it_needs() {
+    let (client, server) = pair(&rustls::version::TLS13);
+    let (up, down) = (Pipe::default(), Pipe::default());
+    let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+    let (mut client, mut server) = established(&client, &server, &a, &b);
+    let sent = data(128 * 1024);
+    // This thread has memory for a batch now, and keeps it.
+    assert_eq!(client.write(&a, &[IoSlice::new(&sent)]), Ok(WriteOutcome::Wrote(sent.len())));
+    assert_eq!(client.output_memory(), 0);
+    a.room.set(0);
+    assert_eq!(client.write(&a, &[IoSlice::new(&sent[..100])]), Ok(WriteOutcome::Wrote(100)));
+    assert!(client.has_unsent() && client.output_memory() == 100 + 22);
+    a.room.set(usize::MAX);
+    assert_eq!(client.flush(&a), Ok(true));
+    let received = read_all(&mut server, &b, 1000).0;
+    assert!(received == [&sent[..], &sent[..100]].concat());
+}
+
+/// All kinds of slices, with all ciphers of both versions.
+#[test]
+fn every_cipher() {
+    use rustls::crypto::aws_lc_rs::cipher_suite::*;
+    for (version, suite) in [
+        (VERSIONS[1], TLS13_AES_128_GCM_SHA256),
+        (VERSIONS[1], TLS13_AES_256_GCM_SHA384),
+        (VERSIONS[1], TLS13_CHACHA20_POLY1305_SHA256),
+        (VERSIONS[0], TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (VERSIONS[0], TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+        (VERSIONS[0], TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ] {
+        let (client, mut server) = pair(version);
+        let mut provider = (**server.config().unwrap().crypto_provider()).clone();
+        provider.cipher_suites = vec![suite];
+        only_of(&mut server, version, provider.into());
+        let (up, down) = (Pipe::default(), Pipe::default());
+        let (a, b) = (End::new(&up, &down), End::new(&down, &up));
+        let (mut client, mut server) = established(&client, &server, &a, &b);
+        let sent = data(70_000);
+        for cut in [1, 255, 8191, 8192, 8193, 16_383, 16_384, 16_385, 40_000] {
+            let slices: Vec<_> = sent.chunks(cut).map(IoSlice::new).collect();
+            assert_eq!(client.write(&a, &slices), Ok(WriteOutcome::Wrote(sent.len())));
+            assert!(read_all(&mut server, &b, 64 * 1024).0 == sent, "{suite:?} {cut}");
+            assert_eq!(server.write(&b, &slices), Ok(WriteOutcome::Wrote(sent.len())));
+            assert!(read_all(&mut client, &a, 20_000).0 == sent, "{suite:?} {cut}");
+        }
+    }
 }
 
 #[test]

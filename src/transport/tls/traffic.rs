@@ -44,8 +44,8 @@ const RENEGOTIATIONS: u8 = 1;
 /// has to be an end to it.
 const BARREN_BYTES: usize = 1024 * 1024;
 
-/// Slices gathered for one record.
-const GATHERED: usize = 64;
+/// Slices at most that data is made records of at once, and one record is gathered from.
+pub(super) const SLICES: usize = 64;
 
 const FATAL: u8 = 2;
 const WARNING: u8 = 1;
@@ -161,7 +161,8 @@ impl Traffic {
         output.take()
     }
 
-    /// Makes records of all of `slices`, and returns their length.
+    /// Makes records of all of `slices`, of which none is empty and there are [`SLICES`] at most, and
+    /// returns their length.
     ///
     /// # Errors
     /// PIPE behind the last record, CONNRESET when the keys are used up, which TLS 1.2 has no other
@@ -174,14 +175,16 @@ impl Traffic {
         if self.closed {
             return Err(Error::PIPE);
         }
-        let records = length.div_ceil(SHORT_RECORD) as u64;
-        if !self.is_tls13() && self.records + records > self.record_limit {
+        // All but the last are no shorter.
+        let records = length.div_ceil(SHORT_RECORD);
+        if !self.is_tls13() && self.records + records as u64 > self.record_limit {
             return Err(Error::CONNRESET);
         }
         if self.update_due {
             self.update_due = false;
             self.update_key(false, output)?;
         }
+        output.reserve(length + records * self.tx.overhead());
         let mut rest = slices;
         let mut left = length;
         while left > 0 {
@@ -472,7 +475,7 @@ fn seal_next(
         let data = first.get(..room).unwrap_or(first);
         return seal(&[data]).map(|()| data.len());
     }
-    let mut data = [&[][..]; GATHERED];
+    let mut data = [&[][..]; SLICES];
     let mut length = 0;
     let mut count = 0;
     for (place, slice) in data.iter_mut().zip(slices) {
