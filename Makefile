@@ -68,12 +68,13 @@ matrix:
 # preloaded, and, with the feature, GSSAPI with a key server; what is installed and packaged, the
 # manual pages, the matrix of what is tested, pyzmq's own tests, programs and bindings made for
 # libzmq, and the fuzz targets. Each can be run alone.
-TESTS := test-rust test-models all test-c test-c-clang test-interop test-terminator test-browser test-pyzmq \
+TESTS := test-rust all test-c test-c-clang test-interop test-terminator test-browser test-pyzmq \
 	test-preload test-gssapi test-bench test-install test-deb test-man test-matrix \
-	test-pyzmq-suite test-programs test-fuzz
+	test-pyzmq-suite test-programs
+TESTS_BESIDE := test-models test-fuzz
 
 test:
-	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS)
+	MAKE="$(MAKE)" $(PYTHON) tests/all.py $(TESTS) --beside $(TESTS_BESIDE)
 
 test-rust:
 	$(CARGO) test --no-fail-fast
@@ -120,7 +121,6 @@ test-bench:
 
 # In the tests every run begins with the same numbers, so that what one finds others find, too.
 test-fuzz: FUZZ_ARGS := --seed 1
-test-fuzz: FUZZ_SECONDS := 15
 test-fuzz: fuzz
 
 # What cargo-fuzz does as well, without an address sanitizer, which takes a nightly compiler or

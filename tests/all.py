@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MPL-2.0
 """Runs make targets one after the other and sums up what their test runners counted.
 
-  all.py [--load] TARGET...
+  all.py [--load] TARGET... [--beside TARGET...]
 
---load keeps one core busy meanwhile. A target that fails does not keep the next ones from running.
+Those behind --beside begin when the first of the others has ended, and run beside the rest, at low
+priority: they compute, where most tests wait. --load keeps one core busy meanwhile. A target that
+fails does not keep the next ones from running.
 What failed and what was skipped, and why, is said once more at the end; the last line is
 `N passed, N failed, N skipped`.
 
@@ -12,6 +14,8 @@ A runner says `SKIPPED what: why`, and `not installed` in it only of what .ci/in
 installs. With CI=true in the environment that is a failure.
 """
 
+import concurrent.futures
+import io
 import os
 import re
 import subprocess
@@ -25,15 +29,15 @@ NOT_INSTALLED = re.compile(r"\bnot installed\b")
 OTHERS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*")
 
 
-def run(target):
+def run(target, command=(), out=sys.stdout):
     """(passed, failed, skipped), seconds, what to say at the end. The output is passed on as it
-    comes."""
-    print(f"==== make {target}", flush=True)
+    comes. `command` is what make is run by."""
+    print(f"==== make {target}", file=out, flush=True)
     start = time.monotonic()
     # Lines, each once and in their order.
     counts, failures, skips = [0, 0, 0], {}, {}
     make = subprocess.Popen(
-        [os.environ.get("MAKE", "make"), "--no-print-directory", target],
+        [*command, os.environ.get("MAKE", "make"), "--no-print-directory", target],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -41,8 +45,8 @@ def run(target):
         errors="replace",
     )
     for line in make.stdout:
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        out.write(line)
+        out.flush()
         found = CARGO.match(line) or OTHERS.fullmatch(line)
         if found:
             counts = [total + int(part) for total, part in zip(counts, found.groups())]
@@ -63,13 +67,30 @@ def run(target):
     return counts, time.monotonic() - start, [*skips, *failures]
 
 
+def run_beside(targets):
+    """What `run` says of each, and all they have printed."""
+    printed = io.StringIO()
+    return [(target, *run(target, ("nice", "-n", "19"), printed)) for target in targets], printed
+
+
 def main():
     targets = [argument for argument in sys.argv[1:] if argument != "--load"]
+    beside = []
+    if "--beside" in targets:
+        place = targets.index("--beside")
+        targets, beside = targets[:place], targets[place + 1 :]
     load = None
-    if len(targets) < len(sys.argv) - 1:
+    if "--load" in sys.argv:
         load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    start = time.monotonic()
     try:
-        rows = [(target, *run(target)) for target in targets]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            rows = [(target, *run(target)) for target in targets[:1]]
+            others = pool.submit(run_beside, beside)
+            rows += [(target, *run(target)) for target in targets[1:]]
+            other_rows, printed = others.result()
+        sys.stdout.write(printed.getvalue())
+        rows += other_rows
     finally:
         if load:
             load.kill()
@@ -81,6 +102,7 @@ def main():
     print(f"{'':16}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
     for target, counts, seconds, _ in rows:
         print(f"{target:16}{counts[0]:8}{counts[1]:8}{counts[2]:8}{seconds:9.0f}")
+    print(f"{'all of them':16}{time.monotonic() - start:33.0f}")
     passed, failed, skipped = (sum(column) for column in zip(*(counts for _, counts, _, _ in rows)))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0

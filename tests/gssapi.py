@@ -956,8 +956,13 @@ def build(cargo):
     """The library with the feature and the Rust tests that look at it: (its directory, passed).
 
     By cargo test alone: cargo build would have other features of the dependencies, and so build many
-    of them once more. Somewhere else than the library without the feature, whose place it would take.
+    of them once more. Somewhere else than the library without the feature, whose place it would take;
+    what `make test-rust` has built of the dependencies is copied there.
     """
+    built, place = ROOT / "target/debug", BUILT / "target/debug"
+    if built.is_dir() and not place.exists():
+        for part in (".fingerprint", "build", "deps"):
+            shutil.copytree(built / part, place / part, ignore=shutil.ignore_patterns("*zmq*"))
     command = [*cargo.split(), "test", "--features", "gssapi", "--lib", "--test", "header"]
     command += ["--test", "symbols", "--target-dir", str(BUILT / "target")]
     sys.stdout.flush()
