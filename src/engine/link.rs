@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Writes a caller makes on one call.
 const CALLER_WRITES: usize = 2;
 /// Writes the I/O thread makes before it looks at others.
-pub const IO_WRITES: usize = 16;
+const IO_WRITES: usize = 16;
 /// Bytes that a caller collects before it writes them itself although the I/O thread would.
 const BORROW_AT: u64 = 64 * 1024;
 /// The same of large bodies: there a write costs less beside what it writes.
@@ -491,8 +491,17 @@ impl Link {
         }
     }
 
-    /// Writes what is waiting, so many times at most. `None`: a caller is writing just now.
-    pub fn io_write(&self, writes: usize) -> Option<Progress> {
+    /// Writes what is waiting. `None`: a caller is writing just now.
+    pub fn io_write(&self) -> Option<Progress> {
+        self.io_write_times(IO_WRITES)
+    }
+
+    /// The same, with one write at most: what is appended meanwhile is left for the next time.
+    pub fn io_write_once(&self) -> Option<Progress> {
+        self.io_write_times(1)
+    }
+
+    fn io_write_times(&self, writes: usize) -> Option<Progress> {
         if !self.ownership.try_io() {
             return None;
         }

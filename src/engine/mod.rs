@@ -33,7 +33,7 @@ pub use counters::{Counters, Side, Written};
 pub use datagram::{Inbound, Outbound};
 pub use decode::{Decoder, Deframing};
 pub use encode::Encoder;
-pub use link::{Failure, Home, IO_WRITES, Link, Owner, Request, Traffic};
+pub use link::{Failure, Home, Link, Owner, Request, Traffic};
 pub use pace::Pace;
 pub use rx::{ReadEnd, Rx, RxRules};
 pub use rx_claim::{Claim, RxClaim};

@@ -7,7 +7,7 @@ use super::SocketPort;
 use super::reactor::Reactor;
 use super::session::{Lease, Origin, Session, State};
 use crate::endpoint::Transport;
-use crate::engine::{Decoder, Deframing, Encoder, IO_WRITES, Inbound, Link, Outbound, Traffic};
+use crate::engine::{Decoder, Deframing, Encoder, Inbound, Link, Outbound, Traffic};
 use crate::options::Options;
 use crate::transport::Stream;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Reactor {
             self.end_session(id);
             return;
         }
-        let progress = link.io_write(IO_WRITES);
+        let progress = link.io_write();
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
             self.promise(id);
         }

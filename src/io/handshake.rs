@@ -10,9 +10,7 @@ use super::zap::{Answer, Question};
 use super::{IoHandle, SocketPort};
 use crate::abi::*;
 use crate::endpoint::Transport;
-use crate::engine::{
-    Decoder, Deframing, Encoder, Failure, FailureClass, IO_WRITES, Traffic, halves,
-};
+use crate::engine::{Decoder, Deframing, Encoder, Failure, FailureClass, Traffic, halves};
 use crate::errno::Error;
 use crate::mechanism::curve::sodium::{self, Secret};
 use crate::mechanism::zap::ZapConfig;
@@ -278,7 +276,7 @@ impl Reactor {
         let heartbeat =
             (modern || side.is_some()).then(|| Heartbeat::new(heartbeat_config(&options)));
         self.begin_heartbeat(id, heartbeat);
-        let progress = link.io_write(IO_WRITES);
+        let progress = link.io_write();
         if self.write_link(id, progress) && self.sessions.contains_key(&id) {
             self.promise(id);
         }

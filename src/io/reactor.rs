@@ -8,7 +8,7 @@ use super::listener::Listening;
 use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
-use crate::engine::{ASYNC_ONLY, Home, IO_WRITES, Link, Progress, Request, RxSet, Watch};
+use crate::engine::{ASYNC_ONLY, Home, Link, Progress, Request, RxSet, Watch};
 use crate::errno::{Error, Result};
 use crate::pipe::asymmetric::heavy_fence;
 use crate::transport::workers::Workers;
@@ -617,8 +617,8 @@ impl Reactor {
         }
         let left_behind = !stream || (promise.sent == before.1 && !full);
         if link.has_waiting() && (left_behind || ASYNC_ONLY) {
-            let writes = if crowd { 1 } else { IO_WRITES };
-            let keep = self.write_link(promise.session, link.io_write(writes));
+            let progress = if crowd { link.io_write_once() } else { link.io_write() };
+            let keep = self.write_link(promise.session, progress);
             self.look_writes.0 += 1;
             self.look_writes.1 += link.sent() - promise.sent;
             promise.sent = link.sent();
@@ -653,7 +653,7 @@ impl Reactor {
     /// The kernel has room again.
     fn write_session(&mut self, id: u64) {
         let Some(link) = self.link(id) else { return };
-        match link.io_write(IO_WRITES) {
+        match link.io_write() {
             // Still full: the next edge tells.
             Some(Progress::Blocked) => {}
             progress => {

@@ -9,11 +9,10 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, IoSlice, Read};
-use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use socket2::{MaybeUninitSlice, SockAddr, Socket};
+use socket2::{SockAddr, Socket};
 
 use super::ipc::{self, Credentials};
 use super::tls::{Tls, Wire};
@@ -195,40 +194,6 @@ impl Stream {
         }
     }
 
-    /// Reads what is there, up to the length of `buffer`. An empty buffer reads nothing and says
-    /// so.
-    ///
-    /// # Errors
-    /// CONNRESET, TIMEDOUT and whatever else ends a connection; never AGAIN or INTR.
-    #[inline]
-    pub fn read_some(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<ReadOutcome> {
-        if buffer.is_empty() {
-            return Ok(ReadOutcome::Read(0));
-        }
-        match &self.tls {
-            None => attempt_read(|| self.socket.recv(buffer)),
-            Some(tls) => tls.read(self.wire(), buffer.len(), &mut fill(buffer.iter_mut())),
-        }
-    }
-
-    /// Reads into `first` and, once that is full, into `second`, with one system call.
-    #[inline]
-    pub fn read_some_scattered(
-        &self,
-        first: &mut [MaybeUninit<u8>],
-        second: &mut [MaybeUninit<u8>],
-    ) -> Result<ReadOutcome> {
-        if first.is_empty() && second.is_empty() {
-            return Ok(ReadOutcome::Read(0));
-        }
-        if let Some(tls) = &self.tls {
-            let room = first.len() + second.len();
-            return tls.read(self.wire(), room, &mut fill(first.iter_mut().chain(second)));
-        }
-        let mut buffers = [MaybeUninitSlice::new(first), MaybeUninitSlice::new(second)];
-        attempt_read(|| self.socket.recv_vectored(&mut buffers).map(|(count, _flags)| count))
-    }
-
     /// Reads the rest of a large body into its own memory, and what follows it into `rest`.
     /// Returns beside the outcome how many of the bytes lie in `rest`.
     pub fn read_message(
@@ -259,8 +224,11 @@ impl Stream {
         Ok((outcome, surplus))
     }
 
-    /// [`read_some`](Stream::read_some) into memory that is initialised already. Behind what was
-    /// read it may have changed, too.
+    /// Reads what is there, up to the length of `buffer`. An empty buffer reads nothing and says so.
+    /// Behind what was read it may have changed, too.
+    ///
+    /// # Errors
+    /// CONNRESET, TIMEDOUT and whatever else ends a connection; never AGAIN or INTR.
     #[inline]
     pub fn read_into(&self, buffer: &mut [u8]) -> Result<ReadOutcome> {
         if buffer.is_empty() {
@@ -419,18 +387,6 @@ impl Wire for Socket {
     }
 }
 
-/// Writes what it is given to `places`, of which there are enough.
-fn fill<'a>(
-    mut places: impl Iterator<Item = &'a mut MaybeUninit<u8>>,
-) -> impl FnMut(&[u8]) -> Result<()> {
-    move |bytes| {
-        for (byte, place) in bytes.iter().zip(&mut places) {
-            place.write(*byte);
-        }
-        Ok(())
-    }
-}
-
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -494,27 +450,22 @@ mod tests {
     }
 
     #[test]
-    fn writes_gather_and_reads_scatter() {
+    fn writes_gather() {
         let (a, b) = pair();
         let buffers = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two")];
         assert_eq!(a.write_some(&buffers), Ok(WriteOutcome::Wrote(6)));
 
-        let mut first = [0; 4].map(MaybeUninit::new);
-        let mut second = [0; 4].map(MaybeUninit::new);
-        assert_eq!(b.read_some_scattered(&mut first, &mut second), Ok(ReadOutcome::Read(6)));
-        assert_eq!(a.write_some(&[IoSlice::new(b"onetwo")]), Ok(WriteOutcome::Wrote(6)));
-        assert_eq!(b.read_some(&mut first), Ok(ReadOutcome::Read(4)));
+        let mut buffer = [0; 4];
+        assert_eq!(b.read_into(&mut buffer), Ok(ReadOutcome::Read(4)));
+        assert_eq!(&buffer, b"onet");
         assert_eq!(drain(&b), b"wo");
     }
 
     #[test]
     fn nothing_to_read_is_would_block() {
         let (a, _b) = pair();
-        let mut buffer = [MaybeUninit::uninit(); 8];
-        assert_eq!(a.read_some(&mut buffer), Ok(ReadOutcome::WouldBlock));
         assert_eq!(a.read_into(&mut [0; 8]), Ok(ReadOutcome::WouldBlock));
-        assert_eq!(a.read_some_scattered(&mut buffer, &mut []), Ok(ReadOutcome::WouldBlock));
-        assert_eq!(a.read_some(&mut []), Ok(ReadOutcome::Read(0)));
+        assert_eq!(a.read_into(&mut []), Ok(ReadOutcome::Read(0)));
     }
 
     #[test]
