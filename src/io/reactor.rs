@@ -279,6 +279,19 @@ enum Age {
     Settled,
 }
 
+/// One look at all promises.
+struct Look {
+    /// Bytes appended to all of them before the last look.
+    volume: u64,
+    crowd: bool,
+    /// Writes, and their bytes.
+    writes: u64,
+    written: u64,
+    /// The thread that left the connection looked at last, and how many in a row are from it.
+    thread: u64,
+    in_a_row: usize,
+}
+
 pub(super) struct Reactor {
     poll: Poll,
     pub(super) handle: Arc<IoHandle>,
@@ -299,11 +312,8 @@ pub(super) struct Reactor {
     promised_volume: u64,
     /// How many looks in a row have found a stream whose sender writes all of it.
     full_looks: u32,
-    /// Writes of the last look, and their bytes.
-    look_writes: (u64, u64),
+    /// How often the rest was doubled for a crowd.
     crowd_doublings: u32,
-    /// The thread that the last connection looked at is from, and how many others of the same.
-    crowd: (u64, usize),
     /// Looks at promises so far.
     looks: u64,
     ticking: usize,
@@ -329,9 +339,7 @@ impl Reactor {
             fresh_promises: false,
             promised_volume: 0,
             full_looks: 0,
-            look_writes: (0, 0),
             crowd_doublings: 0,
-            crowd: (0, 0),
             looks: 0,
             ticking: 0,
             next_tick: Instant::now(),
@@ -531,19 +539,22 @@ impl Reactor {
         self.fresh_promises = false;
         self.full_looks =
             if self.promises.is_empty() { 0 } else { self.full_looks.saturating_add(1) };
-        let volume = std::mem::take(&mut self.promised_volume);
         let mut promises = std::mem::take(&mut self.promises);
-        let crowd = !ASYNC_ONLY && promises.len() >= CROWD;
-        self.crowd = (0, 0);
-        self.look_writes = (0, 0);
+        let mut look = Look {
+            volume: std::mem::take(&mut self.promised_volume),
+            crowd: !ASYNC_ONLY && promises.len() >= CROWD,
+            writes: 0,
+            written: 0,
+            thread: 0,
+            in_a_row: 0,
+        };
         promises.retain_mut(|promise| {
-            self.keep_promise(promise, volume, crowd) || self.end_promise(promise)
+            self.keep_promise(promise, &mut look) || self.end_promise(promise)
         });
-        let (thread, count) = self.crowd;
-        let thread = if count >= CROWD { thread } else { 0 };
-        self.handle.crowd.store(thread, Ordering::Relaxed);
-        let (writes, bytes) = self.look_writes;
-        self.crowd_doublings = if crowd && writes >= CROWD as u64 && bytes < CROWD_WRITE * writes {
+        let crowd = if look.in_a_row >= CROWD { look.thread } else { 0 };
+        self.handle.crowd.store(crowd, Ordering::Relaxed);
+        let small = look.writes >= CROWD as u64 && look.written < CROWD_WRITE * look.writes;
+        self.crowd_doublings = if look.crowd && small {
             (self.crowd_doublings + 1).min(REST_DOUBLINGS)
         } else {
             self.crowd_doublings.saturating_sub(1)
@@ -573,9 +584,8 @@ impl Reactor {
         false
     }
 
-    /// `volume` is what was appended to all of them before the last look. False: the promise has
-    /// been taken back.
-    fn keep_promise(&mut self, promise: &mut Promise, volume: u64, crowd: bool) -> bool {
+    /// False: the promise has been taken back.
+    fn keep_promise(&mut self, promise: &mut Promise, look: &mut Look) -> bool {
         let Some(link) = self.link(promise.session) else { return false };
         let before = (promise.appended, promise.sent);
         promise.appended = link.appended();
@@ -590,17 +600,17 @@ impl Reactor {
             Age::Fresh => appended > 0,
             Age::Settled => {
                 promise.quiet = if appended > 0 { 0 } else { promise.quiet.saturating_add(1) };
-                match crowd {
+                match look.crowd {
                     true => promise.quiet < QUIET_LOOKS,
-                    false => appended > 0 && appended.max(volume) >= STREAM_VOLUME,
+                    false => appended > 0 && appended.max(look.volume) >= STREAM_VOLUME,
                 }
             }
         };
         self.promised_volume += appended;
-        if crowd {
+        if look.crowd {
             let thread = link.promised_by();
-            let before = if thread == self.crowd.0 { self.crowd.1 } else { 0 };
-            self.crowd = (thread, before + 1);
+            look.in_a_row = if thread == look.thread { look.in_a_row + 1 } else { 1 };
+            look.thread = thread;
         }
         // Two more rests like this one, or like the longest that counts, and the sender has a batch
         // to write; or it is just writing one, and has written another since the last look.
@@ -617,10 +627,10 @@ impl Reactor {
         }
         let left_behind = !stream || (promise.sent == before.1 && !full);
         if link.has_waiting() && (left_behind || ASYNC_ONLY) {
-            let progress = if crowd { link.io_write_once() } else { link.io_write() };
+            let progress = if look.crowd { link.io_write_once() } else { link.io_write() };
             let keep = self.write_link(promise.session, progress);
-            self.look_writes.0 += 1;
-            self.look_writes.1 += link.sent() - promise.sent;
+            look.writes += 1;
+            look.written += link.sent() - promise.sent;
             promise.sent = link.sent();
             if !keep {
                 return false;
