@@ -24,4 +24,4 @@ mod storage;
 mod tests;
 
 pub use metadata::Metadata;
-pub use storage::{FreeFn, GROUP_MAX, INLINE_CAPACITY, Msg, MsgBuilder};
+pub use storage::{FreeFn, GROUP_MAX, INLINE_CAPACITY, MAX_SIZE, Msg, MsgBuilder};

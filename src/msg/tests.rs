@@ -86,7 +86,7 @@ fn content_of_up_to_33_bytes_is_in_the_message() {
 
 #[test]
 fn impossible_sizes_are_enomem() {
-    for size in [usize::MAX, usize::MAX - 16, isize::MAX as usize, isize::MAX as usize + 1] {
+    for size in [usize::MAX, usize::MAX - 16, isize::MAX as usize + 1, MAX_SIZE + 1] {
         assert_eq!(Msg::with_size(size).err(), Some(Error::NOMEM));
         assert_eq!(MsgBuilder::new(size).err(), Some(Error::NOMEM));
     }

@@ -14,6 +14,7 @@
 use std::ops::BitOr;
 
 use crate::errno::{Error, Result};
+use crate::msg::MAX_SIZE;
 
 /// Longest header of ZMTP 2.0 and later.
 pub const MAX_HEADER: usize = 9;
@@ -169,10 +170,10 @@ pub fn encode_header_v1(flags: Flags, body_len: u64, out: &mut [u8; MAX_HEADER_A
 /// negative for no limit.
 ///
 /// # Errors
-/// EMSGSIZE beyond that limit, or beyond what any allocation can hold.
+/// EMSGSIZE beyond that limit, or beyond what any message can hold.
 #[inline]
 pub fn check_size(body_len: u64, max_msg_size: i64) -> Result<usize> {
-    let limit = u64::try_from(max_msg_size).unwrap_or(u64::MAX).min(isize::MAX as u64);
+    let limit = u64::try_from(max_msg_size).unwrap_or(u64::MAX).min(MAX_SIZE as u64);
     if body_len > limit {
         return Err(Error::MSGSIZE);
     }
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let largest = isize::MAX as u64;
+        let largest = MAX_SIZE as u64;
         for (body_len, max, expected) in [
             (0, 0, Ok(0)),
             (1, 0, Err(Error::MSGSIZE)),

@@ -22,6 +22,9 @@ pub(super) struct Block {
     pub(super) hint: *mut c_void,
 }
 
+/// The longest content. No object is larger than isize::MAX, and the head is a part of it.
+pub const MAX_SIZE: usize = isize::MAX as usize - size_of::<Block>();
+
 impl Block {
     /// A block with `size` bytes of content, not written yet.
     #[inline]
@@ -86,12 +89,9 @@ impl Block {
         room >= needed && room <= 2 * needed
     }
 
-    /// The bytes to allocate for a content of `size`. No object may be larger than isize::MAX.
+    /// The bytes to allocate for a content of `size`.
     pub(super) fn total(size: usize) -> Result<usize> {
-        match size.checked_add(size_of::<Block>()) {
-            Some(total) if isize::try_from(total).is_ok() => Ok(total),
-            _ => Err(Error::NOMEM),
-        }
+        if size > MAX_SIZE { Err(Error::NOMEM) } else { Ok(size + size_of::<Block>()) }
     }
 
     /// Where the content of a heap message's block is.

@@ -40,6 +40,7 @@ use self::pool::Class;
 use super::Metadata;
 use crate::errno::{Error, Result};
 
+pub use self::block::MAX_SIZE;
 pub use self::builder::MsgBuilder;
 pub use self::group::GROUP_MAX;
 
