@@ -6,6 +6,9 @@
 #                 (FUZZ_ARGS="--jobs 1 zws", ...); new inputs are thrown away
 # make test-tsan  the C tests and the Rust tests under ThreadSanitizer; needs the toolchain's rust-src;
 #                 about twenty minutes, so not part of make test (TSAN_C="test_stress ...")
+# make test-vm    vsock and tipc in a virtual machine whose kernel has them, which this one's may not;
+#                 needs qemu-system-x86, busybox-static and 70 MB of Debian's kernel, so not part of
+#                 make test
 # make perf       the perf tools over this library and, where installed, over libzmq
 #                 (PERF_ARGS="--runs 20", "--quick", "--output result.json", ...)
 # make bench-check  every floor and gate, met or short; three to ten minutes; fails if one is short
@@ -195,6 +198,10 @@ test-tsan-c:
 test-tsan-rust:
 	$(TSAN_CARGO) test $(TSAN_CARGO_ARGS) --lib --test sockets
 
+test-vm: all
+	$(MAKE) -C c-tests
+	$(PYTHON) tests/vm.py --library build/lib --scratch build/vm
+
 include packaging/install.mk
 
 clean:
@@ -206,4 +213,5 @@ clean:
 .PHONY: all perf-tools perf peers peer-async-only peer-omq bench-check header matrix test test-rust \
 	test-models test-c test-c-clang test-interop test-terminator test-browser test-pyzmq test-preload test-gssapi \
 	test-bench test-install test-deb test-man test-matrix test-pyzmq-suite test-programs fuzz \
-	test-fuzz test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust clean
+	test-fuzz test-repeat test-rust-repeat test-c-repeat test-tsan test-tsan-c test-tsan-rust \
+	test-vm clean

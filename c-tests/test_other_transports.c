@@ -90,6 +90,10 @@ TEST_EACH(tipc_there_and_back, "name", "domain", "identity") {
     if (strcmp(transport, "identity") == 0) {
         CONNECT(client, BIND_ADDRESS(server, "tipc://<*>"));
     } else {
+        // A name without a domain is looked for in 1.0.0, where a machine must be given its place.
+        void *other = NEW_SOCKET(ZMQ_PAIR);
+        if (strcmp(transport, "name") == 0 && strncmp(BIND_ADDRESS(other, "tipc://<*>"), "tipc://<1.", 10))
+            skip("this machine is not in the zone of names without a domain");
         CHECK_OK(zmq_bind(server, "tipc://{5560,0,0}"));
         CONNECT(client, strcmp(transport, "name") ? "tipc://{5560,0}@0.0.0" : "tipc://{5560,0}");
     }
@@ -155,13 +159,12 @@ TEST(vsock_there_and_back) {
     const char *endpoint = BIND_ADDRESS(server, "vsock://*:*");
     char target[64];
     snprintf(target, sizeof target, "vsock://1:%s", strrchr(endpoint, ':') + 1);
-    CONNECT(client, target);
     // The address of this machine takes a module of its own, which is not everywhere.
-    if (!shows_events(client, ZMQ_POLLOUT, 0))
-        fail("no pipe");
-    void *mon = MONITOR(server, ZMQ_EVENT_ACCEPTED);
+    SET_INT(client, ZMQ_CONNECT_TIMEOUT, 3000);
+    void *mon = MONITOR(client, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED);
+    CONNECT(client, target);
     struct event event;
-    if (!event_within(mon, &event, 500))
+    if (!event_within(mon, &event, DEADLINE_MS) || event.event != ZMQ_EVENT_CONNECTED)
         skip("vsock does not lead back to this machine");
     BOUNCE(client, server);
 }
