@@ -228,6 +228,51 @@ TEST_EACH_OURS_ONLY(closing_wakes_a_blocked_receiver, UNDEFINED, EACH_TRANSPORT)
     JOIN(&thread);
 }
 
+struct call {
+    const char *kind;
+    void *socket, *other;
+};
+
+static void call_until_closed(void *argument) {
+    enum { MANY = 12 }; // more than a caller of zmq_poll reads itself
+    struct call *call = argument;
+    zmq_pollitem_t items[MANY];
+    for (int i = 0; i < MANY; i++)
+        items[i] = (zmq_pollitem_t){i == 1 ? call->socket : call->other, 0, ZMQ_POLLIN, 0};
+    if (strcmp(call->kind, "send") == 0)
+        CHECK_ERRNO(zmq_send(call->other, "x", 1, 0), ENOTSOCK);
+    else if (strcmp(call->kind, "poll") == 0)
+        CHECK_ERRNO(zmq_poll(items, 2, -1), ENOTSOCK);
+    else if (strcmp(call->kind, "poll-of-many") == 0)
+        CHECK_ERRNO(zmq_poll(items, MANY, -1), ENOTSOCK);
+    else if (strcmp(call->kind, "proxy") == 0)
+        CHECK_ERRNO(zmq_proxy(call->socket, call->other, NULL), ENOTSOCK);
+    else
+        CHECK_ERRNO(zmq_proxy(call->other, call->socket, NULL), ENOTSOCK);
+}
+
+TEST_EACH_OURS_ONLY(closing_wakes_whoever_waits, UNDEFINED, "send", "poll", "poll-of-many", "proxy",
+                    "backward-proxy") {
+    static const char *const transports[] = {EACH_TRANSPORT};
+    for (int i = 0; i < 4; i++) {
+        // The call is there before or after the first message was.
+        for (int used = 0; used < 2; used++) {
+            struct call call = {transport, NEW_SOCKET(ZMQ_PULL), NEW_SOCKET(ZMQ_DEALER)};
+            void *peer = NEW_SOCKET(ZMQ_PUSH);
+            CONNECT(peer, BIND(call.socket, transports[i]));
+            if (used) {
+                SEND(peer, "x");
+                EXPECT(call.socket, "x");
+            }
+            struct thread thread;
+            start_thread(&thread, call_until_closed, &call);
+            WAIT_BLOCKED(&thread);
+            CLOSE(strcmp(transport, "send") == 0 ? call.other : call.socket);
+            JOIN(&thread);
+        }
+    }
+}
+
 static _Atomic bool stop;
 
 static void change_options(void *s) {

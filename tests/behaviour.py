@@ -561,7 +561,8 @@ BEHAVIOUR = {
          " stopping_without_a_reader"),
         ("version 2, types, PIPES_STATS",
          "test_draft_interface: second_version_of_events versioned_monitor_types"
-         " versioned_monitor_arguments pipes_stats"),
+         " second_version_on_both_sides versioned_monitor_arguments pipes_stats"
+         " pipes_stats_of_each_peer"),
     ],
     "Polling": [
         ("zmq_poll: arguments, time, events, the same socket twice",
@@ -617,7 +618,11 @@ BEHAVIOUR = {
          " opening_and_closing_in_many_threads binding_and_connecting_in_many_threads"),
         ("more than libzmq promises: one socket in many threads",
          "test_threads: several_senders_on_one_socket several_receivers_on_one_socket"
-         " sending_while_another_thread_receives closing_wakes_a_blocked_receiver;"
+         " sending_while_another_thread_receives;"
+         " test_stress: anything_at_any_time"),
+        ("closing and the end of the context wake whoever waits, in whichever call",
+         "test_threads: closing_wakes_a_blocked_receiver closing_wakes_whoever_waits;"
+         " test_draft_poller: closing_ends_the_waiting the_end_of_the_context_ends_the_waiting;"
          " test_stress: anything_at_any_time"),
     ],
     "Utilities": [
