@@ -228,6 +228,92 @@ TEST_EACH_OURS_ONLY(closing_wakes_a_blocked_receiver, UNDEFINED, EACH_TRANSPORT)
     JOIN(&thread);
 }
 
+struct stale {
+    _Atomic(void *) socket; // a PUSH
+    _Atomic bool over;
+};
+
+// The socket may be closed before each call, and others take its place.
+static void call_whatever_is_there(void *argument) {
+    struct stale *stale = argument;
+    while (!stale->over) {
+        void *s = stale->socket;
+        int type;
+        size_t size = sizeof type;
+        if (zmq_send(s, "x", 1, ZMQ_DONTWAIT) != -1)
+            fail("another socket has sent it");
+        if (zmq_errno() != EAGAIN)
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+        if (zmq_recv(s, &type, sizeof type, ZMQ_DONTWAIT) != -1)
+            fail("another socket has received");
+        if (zmq_errno() != ENOTSUP)
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+        if (zmq_getsockopt(s, ZMQ_TYPE, &type, &size) == 0)
+            CHECK_EQ(type, ZMQ_PUSH);
+        else
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+    }
+}
+
+TEST_OURS_ONLY(calls_on_a_closed_socket_reach_no_other, UNDEFINED) {
+    struct stale stale = {.socket = zmq_socket(context(), ZMQ_PUSH)};
+    struct thread threads[4];
+    for (int i = 0; i < 4; i++)
+        start_thread(&threads[i], call_whatever_is_there, &stale);
+    for (int i = 0; i < 700; i++) {
+        pause_briefly();
+        CHECK_OK(zmq_close(stale.socket));
+        void *other = zmq_socket(context(), ZMQ_PULL);
+        CHECK(other != NULL);
+        CHECK_OK(zmq_close(other));
+        stale.socket = zmq_socket(context(), ZMQ_PUSH);
+        CHECK(stale.socket != NULL);
+    }
+    stale.over = true;
+    for (int i = 0; i < 4; i++)
+        JOIN(&threads[i]);
+    CHECK_OK(zmq_close(stale.socket));
+}
+
+enum { LEAVING = 8 };
+
+static void close_all(void *sockets) {
+    for (int i = 0; i < LEAVING; i++)
+        CHECK_OK(zmq_close(((void **)sockets)[i]));
+}
+
+static void come_and_go(void *over) {
+    while (!*(_Atomic bool *)over) {
+        void *s = zmq_socket(context(), ZMQ_PUSH);
+        if (!s) {
+            CHECK_EQ(zmq_errno(), EMFILE); // those before are still being closed
+            continue;
+        }
+        CHECK_ERRNO(zmq_send(s, "x", 1, ZMQ_DONTWAIT), EAGAIN);
+        CHECK_OK(zmq_close(s));
+    }
+}
+
+// While its sockets go, and those of another one come.
+TEST(the_end_of_a_context_concerns_no_other) {
+    context();
+    _Atomic bool over = false;
+    struct thread threads[2], closer;
+    for (int i = 0; i < 2; i++)
+        start_thread(&threads[i], come_and_go, &over);
+    for (int i = 0; i < 300; i++) {
+        void *ctx = zmq_ctx_new(), *sockets[LEAVING];
+        for (int k = 0; k < LEAVING; k++)
+            sockets[k] = zmq_socket(ctx, ZMQ_PUSH);
+        start_thread(&closer, close_all, sockets);
+        CHECK_OK(zmq_ctx_term(ctx));
+        JOIN(&closer);
+    }
+    over = true;
+    for (int i = 0; i < 2; i++)
+        JOIN(&threads[i]);
+}
+
 struct call {
     const char *kind;
     void *socket, *other;

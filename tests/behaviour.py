@@ -615,10 +615,11 @@ BEHAVIOUR = {
          "test_threads: handed_over closed_by_another_thread a_ring_of_threads"),
         ("one context in many threads",
          "test_threads: sockets_of_one_context_in_many_threads options_of_a_context_in_many_threads"
-         " opening_and_closing_in_many_threads binding_and_connecting_in_many_threads"),
+         " opening_and_closing_in_many_threads binding_and_connecting_in_many_threads"
+         " the_end_of_a_context_concerns_no_other"),
         ("more than libzmq promises: one socket in many threads",
          "test_threads: several_senders_on_one_socket several_receivers_on_one_socket"
-         " sending_while_another_thread_receives;"
+         " sending_while_another_thread_receives calls_on_a_closed_socket_reach_no_other;"
          " test_stress: anything_at_any_time"),
         ("closing and the end of the context wake whoever waits, in whichever call",
          "test_threads: closing_wakes_a_blocked_receiver closing_wakes_whoever_waits;"
