@@ -510,6 +510,34 @@ TEST(a_signal_interrupts_term_which_can_be_called_again) {
     JOIN(&thread);
 }
 
+static void *twice_ended;
+
+static void term_with_another(void *result) {
+    const int outcome = zmq_ctx_term(twice_ended);
+    *(int *)result = outcome == 0 ? 0 : zmq_errno();
+}
+
+// One of them ends it, and the other one hears that it is gone.
+TEST_OURS_ONLY(terminated_by_two_threads, "undefined") {
+    for (int i = 0; i < 200; i++) {
+        twice_ended = zmq_ctx_new();
+        void *s = zmq_socket(twice_ended, ZMQ_PULL);
+        struct thread threads[2];
+        int results[2];
+        for (int k = 0; k < 2; k++)
+            start_thread(&threads[k], term_with_another, &results[k]);
+        char buffer[1];
+        CHECK_ERRNO(zmq_recv(s, buffer, 1, 0), ETERM);
+        if (i % 10 == 0)
+            for (int k = 0; k < 2; k++)
+                WAIT_BLOCKED(&threads[k]);
+        CHECK_OK(zmq_close(s));
+        for (int k = 0; k < 2; k++)
+            JOIN(&threads[k]);
+        CHECK_EQ(results[0] + results[1], EFAULT);
+    }
+}
+
 // ---- out of descriptors ------------------------------------------------------------------------
 
 // Takes all the descriptors there are; returns one of them, to be closed first.

@@ -200,6 +200,66 @@ TEST(second_version_of_events) {
     expect_address(mon, endpoint, false);
 }
 
+struct wide_event {
+    uint64_t event, value;
+    struct frame local, remote;
+};
+
+static struct wide_event expect_wide(void *mon, uint64_t expected) {
+    struct wide_event event = {.event = next_number(mon)};
+    CHECK_EQ(event.event, expected);
+    CHECK_EQ(next_number(mon), 1);
+    event.value = next_number(mon);
+    event.local = RECV(mon);
+    CHECK(event.local.more);
+    event.remote = RECV(mon);
+    CHECK(!event.remote.more);
+    return event;
+}
+
+static void check_addresses(struct wide_event event, const char *local, const char *remote) {
+    CHECK_BYTES(event.local.data, event.local.size, local, strlen(local));
+    CHECK_BYTES(event.remote.data, event.remote.size, remote, strlen(remote));
+}
+
+// Which addresses there are depends on whether there is a connection yet; what is local to one side is
+// remote to the other.
+TEST_EACH(second_version_on_both_sides, EACH_STREAM) {
+    void *server = NEW_SOCKET(ZMQ_PULL), *client = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *of_server = monitor_of(server, ZMQ_EVENT_ALL, ZMQ_CURRENT_EVENT_VERSION_DRAFT, ZMQ_PAIR,
+                                 ZMQ_PAIR);
+    void *of_client = monitor_of(client, ZMQ_EVENT_ALL, ZMQ_CURRENT_EVENT_VERSION_DRAFT, ZMQ_PAIR,
+                                 ZMQ_PAIR);
+    const char *endpoint = BIND(server, transport);
+    const struct wide_event listening = expect_wide(of_server, ZMQ_EVENT_LISTENING);
+    check_addresses(listening, endpoint, "");
+    CONNECT(client, endpoint);
+    if (strcmp(transport, "tcp") == 0)
+        check_addresses(expect_wide(of_client, ZMQ_EVENT_CONNECT_DELAYED), "", endpoint);
+    const struct wide_event connected = expect_wide(of_client, ZMQ_EVENT_CONNECTED);
+    char own[513] = "";
+    memcpy(own, connected.local.data, connected.local.size);
+    CHECK(strcmp(own, endpoint) != 0 && strncmp(own, endpoint, 6) == 0);
+    check_addresses(connected, own, endpoint);
+    check_addresses(expect_wide(of_client, ZMQ_EVENT_HANDSHAKE_SUCCEEDED), own, endpoint);
+    const struct wide_event accepted = expect_wide(of_server, ZMQ_EVENT_ACCEPTED);
+    check_addresses(accepted, endpoint, own);
+    check_addresses(expect_wide(of_server, ZMQ_EVENT_HANDSHAKE_SUCCEEDED), endpoint, own);
+
+    CLOSE(client);
+    CHECK_EQ(expect_wide(of_client, ZMQ_EVENT_MONITOR_STOPPED).value, 0);
+    struct wide_event event = expect_wide(of_server, ZMQ_EVENT_DISCONNECTED);
+    check_addresses(event, endpoint, own);
+    CHECK_EQ(event.value, accepted.value);
+    CHECK_OK(zmq_unbind(server, endpoint));
+    event = expect_wide(of_server, ZMQ_EVENT_CLOSED);
+    check_addresses(event, endpoint, "");
+    CHECK_EQ(event.value, listening.value);
+    CLOSE(server);
+    check_addresses(expect_wide(of_server, ZMQ_EVENT_MONITOR_STOPPED), "", "");
+}
+
 TEST(pipes_stats) {
     void *push = NEW_SOCKET(ZMQ_PUSH);
     CHECK_ERRNO(zmq_socket_monitor_pipes_stats(push), EINVAL);
@@ -217,6 +277,38 @@ TEST(pipes_stats) {
     CHECK_EQ(next_number(mon), 0);
     CHECK(RECV(mon).more);
     CHECK(!RECV(mon).more);
+}
+
+// One event of each peer, with its addresses and its queue.
+TEST_EACH(pipes_stats_of_each_peer, EACH_STREAM) {
+    enum { PEERS = 3, MARK = 5 };
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_SNDHWM, MARK);
+    void *mon = monitor_of(push, ZMQ_EVENT_PIPES_STATS, ZMQ_CURRENT_EVENT_VERSION_DRAFT, ZMQ_PAIR,
+                           ZMQ_PAIR);
+    const char *endpoint = BIND(push, transport);
+    int fds[PEERS];
+    for (int i = 0; i < PEERS; i++) {
+        fds[i] = ZMTP_CONNECT(endpoint, "PULL");
+        WAIT_UNTIL(TRY_SEND(push, "x") && raw_readable(fds[i]));
+    }
+    // One message is more than the kernel has room for.
+    static char large[16 << 20];
+    while (zmq_send_const(push, large, sizeof large, ZMQ_DONTWAIT) >= 0)
+        continue;
+    CHECK_EQ(zmq_errno(), EAGAIN);
+    CHECK_OK(zmq_socket_monitor_pipes_stats(push));
+    WAIT_DRIVING(push, shows_events(mon, ZMQ_POLLIN, 0));
+    for (int i = 0; i < PEERS; i++) {
+        CHECK_EQ(next_number(mon), ZMQ_EVENT_PIPES_STATS);
+        CHECK_EQ(next_number(mon), 2);
+        CHECK_BETWEEN(next_number(mon), MARK - 1, MARK);
+        CHECK_EQ(next_number(mon), 0);
+        expect_address(mon, endpoint, true);
+        struct frame remote = RECV(mon);
+        CHECK(!remote.more && remote.size >= 6 && memcmp(remote.data, endpoint, 6) == 0);
+    }
+    EXPECT_NOTHING(mon);
 }
 
 // ---- options -----------------------------------------------------------------------------------

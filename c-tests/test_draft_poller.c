@@ -189,3 +189,26 @@ TEST_EACH(the_end_of_the_context_ends_the_waiting, "pull", "server") {
     CHECK_EQ(waiting.error, ETERM);
     CHECK_OK(zmq_poller_destroy(&waiting.poller));
 }
+
+TEST_EACH_OURS_ONLY(closing_ends_the_waiting, "its sockets belong to one thread", "pull", "server") {
+    void *s = NEW_SOCKET(strcmp(transport, "pull") == 0 ? ZMQ_PULL : ZMQ_SERVER);
+    void *other = NEW_SOCKET(ZMQ_PULL);
+    struct waiting waiting = {.poller = new_poller()};
+    CHECK_OK(zmq_poller_add(waiting.poller, other, NULL, ZMQ_POLLIN));
+    CHECK_OK(zmq_poller_add(waiting.poller, s, NULL, ZMQ_POLLIN));
+    start_thread(&waiting.thread, run_waiting, &waiting);
+    WAIT_BLOCKED(&waiting.thread);
+    CLOSE(s);
+    JOIN(&waiting.thread);
+    CHECK_EQ(waiting.result, -1);
+    CHECK_EQ(waiting.error, ENOTSOCK);
+    // Others that come and find nothing to receive do not stand for it.
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(GET_INT(NEW_SOCKET(ZMQ_PULL), ZMQ_EVENTS), 0);
+    CHECK_ERRNO(zmq_poller_wait(waiting.poller, &waiting.event, 0), ENOTSOCK);
+    // It waits again once it has forgotten the socket.
+    CHECK_ERRNO(zmq_poller_remove(waiting.poller, s), ENOTSOCK);
+    CHECK_EQ(zmq_poller_size(waiting.poller), 1);
+    CHECK_ERRNO(zmq_poller_wait(waiting.poller, &waiting.event, 0), EAGAIN);
+    CHECK_OK(zmq_poller_destroy(&waiting.poller));
+}

@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // Everything at once: threads that open, connect, send, receive, poll, set, watch and close sockets
-// of every type over every transport at random, in contexts that others shut down or terminate
-// meanwhile. Any result is good but a crash, a hang, or an errno that the call cannot have. What is
+// of every type over every transport at random, among signals, in contexts that others shut down or
+// terminate meanwhile; and threads that wait without end on the same sockets, so that a wake-up that
+// is missed is a hang. Any result is good but a crash, a hang, an errno that the call cannot have,
+// or something that is not given back: a buffer, a descriptor, a thread, a socket's place. What is
 // done is counted, not timed; the seed is printed, and can be given in STRESS_SEED.
 #include "harness.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     THREADS = 6,
+    PATIENT = 3,
     ROUNDS = 5,       // two of the families in each
     OPERATIONS = 800, // of a thread in a round
     STEP = 104729,    // from the seed of a round to the next one's
     SLOTS = 14,
+    ENDLESS = 4, // of them for sockets whose calls may wait without end
+    SOCKETS = 60, // with those that are being closed, and the monitors'
     POLLERS = 3,
     ENDPOINTS = 8,
     POLLED = 12, // more than a caller of zmq_poll reads itself
 };
 
 // When a context ends, among the operations of its threads.
-enum ending { AT_THE_END, SHUT_DOWN_MEANWHILE, TERMINATED_MEANWHILE, ENDINGS };
+enum ending { AT_THE_END, SHUT_DOWN_MEANWHILE, TERMINATED_MEANWHILE, AFTER_ITS_SOCKETS, ENDINGS };
 
 // A context, its sockets and pollers, which any thread may take, and where they are bound.
 struct arena {
@@ -36,6 +42,11 @@ struct arena {
     int ends[2];          // of a pipe, for pollers
     enum ending ending;
     int ends_after, operations, working;
+    int lent;  // buffers of messages
+    int ended; // calls of zmq_ctx_term that did
+    bool over;
+    struct thread threads[THREADS + PATIENT], enders[2];
+    char public_key[41], secret_key[41]; // empty without CURVE
 };
 
 struct worker {
@@ -54,6 +65,7 @@ static uint32_t pick(struct worker *worker, uint32_t below) {
 // open files.
 #define GONE ENOTSOCK, ETERM
 static const int for_context[] = {EFAULT, ETERM, EMFILE, EINVAL, 0};
+static const int for_end[] = {EFAULT, EINTR, 0};
 static const int for_close[] = {ENOTSOCK, 0};
 static const int for_bind[] = {GONE, EADDRINUSE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EMFILE, 0};
 static const int for_connect[] = {GONE, EINVAL, ENOCOMPATPROTO, EPROTONOSUPPORT, EADDRINUSE, EMFILE, 0};
@@ -68,6 +80,8 @@ static const int for_option[] = {GONE, EINVAL, EMFILE, 0};
 static const int for_group[] = {GONE, EINVAL, ENOTSUP, 0};
 static const int for_monitor[] = {GONE, EADDRINUSE, EINVAL, EAGAIN, EMFILE, 0};
 static const int for_peer[] = {GONE, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
+// Those of all it does.
+static const int for_proxy[] = {GONE, EAGAIN, EINTR, EFSM, EHOSTUNREACH, ENOTSUP, EINVAL, 0};
 static const int for_poller[] = {GONE, EFAULT, EINVAL, EMFILE, 0};
 static const int for_poller_wait[] = {GONE, EFAULT, EAGAIN, EINTR, EINVAL, 0};
 
@@ -127,10 +141,25 @@ static int some_type(struct worker *worker) {
     return families[worker->arena->families[pick(worker, 2)]][pick(worker, 4)];
 }
 
+// Anybody talks to any of the other half.
+static void encrypt(struct worker *worker, void *s) {
+    const struct arena *arena = worker->arena;
+    const int server = (int)pick(worker, 2);
+    TRY(option, zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, arena->secret_key, 40));
+    TRY(option, zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, arena->public_key, 40));
+    if (server)
+        TRY(option, zmq_setsockopt(s, ZMQ_CURVE_SERVER, &server, sizeof server));
+    else
+        TRY(option, zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, arena->public_key, 40));
+}
+
+static void discard_what_is_left(void *s) {
+    TRY(option, zmq_setsockopt(s, ZMQ_LINGER, &(int){0}, sizeof(int)));
+}
+
 // No call on it waits for long.
 static void make_impatient(void *s) {
-    static const int none = 0, short_time = 2;
-    TRY(option, zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none));
+    static const int short_time = 2;
     TRY(option, zmq_setsockopt(s, ZMQ_RCVTIMEO, &short_time, sizeof short_time));
     TRY(option, zmq_setsockopt(s, ZMQ_SNDTIMEO, &short_time, sizeof short_time));
 }
@@ -144,7 +173,9 @@ static void open_one(struct worker *worker, uint32_t slot) {
         return;
     }
     const int short_time = 2, small = (int)pick(worker, 5);
-    make_impatient(s);
+    discard_what_is_left(s);
+    if (slot >= ENDLESS)
+        make_impatient(s);
     TRY(option, zmq_setsockopt(s, ZMQ_SNDHWM, &small, sizeof small));
     TRY(option, zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &short_time, sizeof short_time));
     if (type == ZMQ_SUB)
@@ -153,6 +184,8 @@ static void open_one(struct worker *worker, uint32_t slot) {
         TRY(group, zmq_join(s, "group"));
     if (strcmp(arena->transport, "tls") == 0 || strcmp(arena->transport, "wss") == 0)
         secure(s);
+    else if (arena->public_key[0])
+        encrypt(worker, s);
     put(worker, slot, s);
 }
 
@@ -207,29 +240,59 @@ static void use_endpoint(struct worker *worker, void *s) {
     }
 }
 
-static void send_one(struct worker *worker, void *s) {
+// errno stays that of the call before.
+static void give_up(zmq_msg_t *message) {
+    const int error = errno;
+    CHECK_OK(zmq_msg_close(message));
+    errno = error;
+}
+
+static void give_back(void *data, void *arena) {
+    free(data);
+    __atomic_fetch_sub(&((struct arena *)arena)->lent, 1, __ATOMIC_SEQ_CST);
+}
+
+static void fill(struct worker *worker, zmq_msg_t *message, size_t size) {
+    struct arena *arena = worker->arena;
+    if (pick(worker, 2)) {
+        CHECK_OK(zmq_msg_init_size(message, size));
+    } else {
+        __atomic_fetch_add(&arena->lent, 1, __ATOMIC_SEQ_CST);
+        CHECK_OK(zmq_msg_init_data(message, malloc(size + 1), size, give_back, arena));
+    }
+    memset(zmq_msg_data(message), 1, size);
+    // A message has the one or the other.
+    const uint32_t peer = __atomic_load_n(&arena->routing_id, __ATOMIC_RELAXED);
+    if (peer != 0 && pick(worker, 2))
+        CHECK_OK(zmq_msg_set_routing_id(message, peer));
+    else if (pick(worker, 2))
+        CHECK_OK(zmq_msg_set_group(message, "group"));
+}
+
+static int send_one(struct worker *worker, void *s, int flags) {
     static const size_t sizes[] = {0, 1, 40, 300, 5000, 9000, 70000};
     static const char zeros[70000];
-    const int flags = pick(worker, 4) ? ZMQ_DONTWAIT : 0;
+    int result = 0;
     for (uint32_t parts = pick(worker, 3) + 1; parts > 0; parts--) {
         const size_t size = sizes[pick(worker, 7)];
         const int more = parts > 1 ? ZMQ_SNDMORE : 0;
-        if (pick(worker, 2)) {
-            TRY(send, zmq_send(s, zeros, size, flags | more));
-        } else {
+        switch (pick(worker, 4)) {
+        case 0:
+            result = TRY(send, zmq_send(s, zeros, size, flags | more));
+            break;
+        case 1:
+            result = TRY(send, zmq_send_const(s, zeros, size, flags | more));
+            break;
+        default: {
             zmq_msg_t message;
-            CHECK_OK(zmq_msg_init_size(&message, size));
-            memset(zmq_msg_data(&message), 1, size);
-            // A message has the one or the other.
-            const uint32_t peer = __atomic_load_n(&worker->arena->routing_id, __ATOMIC_RELAXED);
-            if (peer != 0 && pick(worker, 2))
-                CHECK_OK(zmq_msg_set_routing_id(&message, peer));
-            else if (pick(worker, 2))
-                CHECK_OK(zmq_msg_set_group(&message, "group"));
-            if (TRY(send, zmq_msg_send(&message, s, flags | more)) < 0)
-                CHECK_OK(zmq_msg_close(&message));
+            fill(worker, &message, size);
+            result = TRY(send, zmq_msg_send(&message, s, flags | more));
+            if (result < 0)
+                give_up(&message);
+        }
         }
     }
+    return result;
 }
 
 // Looks at all that a message has; what it says of its peer is kept.
@@ -243,18 +306,18 @@ static void use_message(struct worker *worker, zmq_msg_t *message) {
     zmq_msg_gets(message, "Socket-Type");
 }
 
-static void receive_one(struct worker *worker, void *s) {
-    const int flags = pick(worker, 4) ? ZMQ_DONTWAIT : 0;
+static int receive_one(struct worker *worker, void *s, int flags) {
     if (pick(worker, 2)) {
         char buffer[256];
-        TRY(receive, zmq_recv(s, buffer, sizeof buffer, flags));
-        return;
+        return TRY(receive, zmq_recv(s, buffer, sizeof buffer, flags));
     }
     zmq_msg_t message;
     CHECK_OK(zmq_msg_init(&message));
-    if (TRY(receive, zmq_msg_recv(&message, s, flags)) >= 0)
+    const int result = TRY(receive, zmq_msg_recv(&message, s, flags));
+    if (result >= 0)
         use_message(worker, &message);
-    CHECK_OK(zmq_msg_close(&message));
+    give_up(&message);
+    return result;
 }
 
 // Sends back what came: the only messages that get anywhere from ROUTER, STREAM, SERVER and others.
@@ -279,21 +342,22 @@ static void *some_socket(struct worker *worker) {
     return __atomic_load_n(&worker->arena->sockets[pick(worker, SLOTS)], __ATOMIC_SEQ_CST);
 }
 
-static void poll_some(struct worker *worker) {
+static int poll_some(struct worker *worker, long timeout) {
     zmq_pollitem_t items[POLLED] = {0};
     int count = 0;
     for (uint32_t i = pick(worker, 3) ? 4 : POLLED; i > 0; i--) {
         void *s = some_socket(worker);
+        const short events = (short)(pick(worker, 2) ? ZMQ_POLLIN : ZMQ_POLLIN | ZMQ_POLLOUT);
         if (s)
-            items[count++] = (zmq_pollitem_t){s, 0, ZMQ_POLLIN | ZMQ_POLLOUT, 0};
+            items[count++] = (zmq_pollitem_t){s, 0, events, 0};
     }
-    if (pick(worker, 2)) {
-        TRY(poll, zmq_poll(items, count, (long)pick(worker, 3)));
-    } else {
-        sigset_t mask;
-        sigemptyset(&mask);
-        TRY(poll, zmq_ppoll(items, count, (long)pick(worker, 3), &mask));
-    }
+    if (count == 0)
+        return 0;
+    if (pick(worker, 2))
+        return TRY(poll, zmq_poll(items, count, timeout));
+    sigset_t mask;
+    sigemptyset(&mask);
+    return TRY(poll, zmq_ppoll(items, count, timeout, &mask));
 }
 
 // Pollers are shared, too, and go as sockets do.
@@ -338,10 +402,14 @@ static void use_poller(struct worker *worker) {
 static void set_or_get(struct worker *worker, void *s) {
     static const int numbers[] = {ZMQ_SNDHWM,    ZMQ_RCVHWM,     ZMQ_LINGER,        ZMQ_IMMEDIATE,
                                   ZMQ_RATE,      ZMQ_MAXMSGSIZE, ZMQ_OUT_BATCH_SIZE, ZMQ_IN_BATCH_SIZE,
-                                  ZMQ_XPUB_NODROP, ZMQ_ROUTER_MANDATORY, ZMQ_HEARTBEAT_IVL};
-    static const int texts[] = {ZMQ_SUBSCRIBE, ZMQ_UNSUBSCRIBE, ZMQ_ROUTING_ID,
-                                ZMQ_CONNECT_ROUTING_ID, ZMQ_HELLO_MSG};
-    static const int answers[] = {ZMQ_SNDHWM, ZMQ_EVENTS, ZMQ_EVENTS, ZMQ_FD, ZMQ_RCVMORE, ZMQ_TYPE};
+                                  ZMQ_XPUB_NODROP, ZMQ_ROUTER_MANDATORY, ZMQ_HEARTBEAT_IVL,
+                                  ZMQ_CONFLATE, ZMQ_ROUTER_NOTIFY, ZMQ_RECONNECT_STOP, ZMQ_PRIORITY,
+                                  ZMQ_XPUB_MANUAL, ZMQ_ONLY_FIRST_SUBSCRIBE};
+    static const int texts[] = {ZMQ_SUBSCRIBE,  ZMQ_UNSUBSCRIBE,    ZMQ_ROUTING_ID,
+                                ZMQ_HELLO_MSG,  ZMQ_DISCONNECT_MSG, ZMQ_CONNECT_ROUTING_ID,
+                                ZMQ_HICCUP_MSG, ZMQ_XPUB_WELCOME_MSG};
+    static const int answers[] = {ZMQ_SNDHWM,  ZMQ_EVENTS, ZMQ_EVENTS,      ZMQ_FD,
+                                  ZMQ_RCVMORE, ZMQ_TYPE,   ZMQ_TOPICS_COUNT};
     char text[256] = {(char)('a' + pick(worker, 3))};
     int64_t value = pick(worker, 100);
     size_t size = sizeof(int);
@@ -353,17 +421,18 @@ static void set_or_get(struct worker *worker, void *s) {
         break;
     }
     case 1:
-        TRY(option, zmq_setsockopt(s, texts[pick(worker, 5)], text, pick(worker, 2)));
+        TRY(option, zmq_setsockopt(s, texts[pick(worker, 8)], text, pick(worker, 2)));
         break;
     case 2:
         TRY(group, pick(worker, 2) ? zmq_join(s, text) : zmq_leave(s, text));
         break;
     default:
-        TRY(option, zmq_getsockopt(s, answers[pick(worker, 6)], &value, &size));
+        TRY(option, zmq_getsockopt(s, answers[pick(worker, 7)], &value, &size));
     }
 }
 
 static void watch(struct worker *worker, void *s) {
+    static const int types[][2] = {{ZMQ_PAIR, ZMQ_PAIR}, {ZMQ_PUB, ZMQ_XSUB}, {ZMQ_PUSH, ZMQ_PULL}};
     char address[64];
     snprintf(address, sizeof address, "inproc://monitor-%u", pick(worker, 4));
     switch (pick(worker, 4)) {
@@ -372,11 +441,12 @@ static void watch(struct worker *worker, void *s) {
         break;
     case 1: {
         // Somebody who reads, in the place of another socket.
-        void *mon = zmq_socket(worker->arena->ctx, ZMQ_PAIR);
+        void *mon = zmq_socket(worker->arena->ctx, types[pick(worker, 3)][1]);
         if (!mon) {
             TRY(context, -1);
             return;
         }
+        discard_what_is_left(mon);
         make_impatient(mon);
         TRY(connect, zmq_connect(mon, address));
         put(worker, pick(worker, SLOTS), mon);
@@ -386,7 +456,9 @@ static void watch(struct worker *worker, void *s) {
         TRY(monitor, zmq_socket_monitor_pipes_stats(s));
         break;
     default:
-        TRY(monitor, zmq_socket_monitor_versioned(s, address, ZMQ_EVENT_ALL, 2, ZMQ_PAIR));
+        TRY(monitor,
+            zmq_socket_monitor_versioned(s, address, pick(worker, 4) ? ZMQ_EVENT_ALL : ZMQ_EVENT_ALL_V2,
+                                         (int)pick(worker, 2) + 1, types[pick(worker, 3)][0]));
     }
 }
 
@@ -398,6 +470,76 @@ static void part_with_a_peer(struct worker *worker, void *s) {
         TRY(peer, zmq_socket_get_peer_state(s, &peer, sizeof peer));
 }
 
+static void use_context(struct worker *worker) {
+    void *ctx = worker->arena->ctx;
+    char prefix[17] = "a";
+    size_t size = sizeof prefix;
+    switch (pick(worker, 4)) {
+    case 0:
+        TRY(context, zmq_ctx_set(ctx, ZMQ_MAX_MSGSZ, (int)pick(worker, 100) - 1));
+        break;
+    case 1:
+        TRY(context, zmq_ctx_get(ctx, ZMQ_MAX_SOCKETS));
+        break;
+    case 2:
+        TRY(context, zmq_ctx_set_ext(ctx, ZMQ_THREAD_NAME_PREFIX, prefix, pick(worker, 2)));
+        break;
+    default:
+        TRY(context, zmq_ctx_get_ext(ctx, ZMQ_THREAD_NAME_PREFIX, prefix, &size));
+    }
+}
+
+// ---- waiting without end -----------------------------------------------------------------------
+
+// A poller of its own.
+static int wait_in_a_poller(struct worker *worker) {
+    void *poller = zmq_poller_new();
+    CHECK(poller != NULL);
+    zmq_poller_event_t found[4];
+    int count = 0, result = 0;
+    for (int i = 0; i < 4; i++)
+        count += TRY(poller, zmq_poller_add(poller, some_socket(worker), NULL, ZMQ_POLLIN)) == 0;
+    if (count > 0)
+        result = TRY(poller_wait, zmq_poller_wait_all(poller, found, 4, -1));
+    const int error = errno;
+    CHECK_OK(zmq_poller_destroy(&poller));
+    errno = error;
+    return result;
+}
+
+static int run_a_proxy(struct worker *worker) {
+    void *front = some_socket(worker), *back = some_socket(worker);
+    void *capture = pick(worker, 2) ? some_socket(worker) : NULL;
+    if (!front || !back)
+        return 0;
+    if (pick(worker, 2))
+        return TRY(proxy, zmq_proxy(front, back, capture));
+    return TRY(proxy, zmq_proxy_steerable(front, back, capture, some_socket(worker)));
+}
+
+static void wait_for_ever(void *argument) {
+    struct worker *worker = argument;
+    struct arena *arena = worker->arena;
+    while (!__atomic_load_n(&arena->over, __ATOMIC_SEQ_CST)) {
+        void *s = __atomic_load_n(&arena->sockets[pick(worker, ENDLESS)], __ATOMIC_SEQ_CST);
+        int result = 0;
+        if (!s)
+            pause_briefly();
+        else if (pick(worker, 2))
+            result = receive_one(worker, s, 0);
+        else if (pick(worker, 2))
+            result = send_one(worker, s, 0);
+        else if (pick(worker, 2))
+            result = poll_some(worker, -1);
+        else if (pick(worker, 2))
+            result = wait_in_a_poller(worker);
+        else
+            result = run_a_proxy(worker);
+        if (result < 0 && zmq_errno() == ETERM)
+            return;
+    }
+}
+
 // ---- the arena ---------------------------------------------------------------------------------
 
 static void work(void *argument) {
@@ -406,6 +548,7 @@ static void work(void *argument) {
     for (int i = 0; i < OPERATIONS; i++) {
         const uint32_t slot = pick(worker, SLOTS), what = pick(worker, 100);
         void *s = __atomic_load_n(&arena->sockets[slot], __ATOMIC_SEQ_CST);
+        const int flags = slot < ENDLESS || pick(worker, 4) ? ZMQ_DONTWAIT : 0;
         if (!s || what < 4)
             open_one(worker, slot);
         else if (what < 8)
@@ -413,17 +556,19 @@ static void work(void *argument) {
         else if (what < 18)
             use_endpoint(worker, s);
         else if (what < 44)
-            send_one(worker, s);
+            send_one(worker, s, flags);
         else if (what < 64)
-            receive_one(worker, s);
+            receive_one(worker, s, flags);
         else if (what < 72)
             answer_one(worker, s);
         else if (what < 80)
-            poll_some(worker);
+            poll_some(worker, (long)pick(worker, 3));
         else if (what < 86)
             use_poller(worker);
-        else if (what < 95)
+        else if (what < 94)
             set_or_get(worker, s);
+        else if (what < 95)
+            use_context(worker);
         else if (what < 99)
             watch(worker, s);
         else
@@ -433,50 +578,88 @@ static void work(void *argument) {
     __atomic_fetch_sub(&arena->working, 1, __ATOMIC_SEQ_CST);
 }
 
-static void terminate(void *ctx) {
-    while (zmq_ctx_term(ctx) != 0)
-        CHECK_EQ(zmq_errno(), EINTR);
+static void do_nothing(int number) { (void)number; }
+
+// Signals for everybody while there is work.
+static void disturb(void *argument) {
+    struct worker *worker = argument;
+    struct arena *arena = worker->arena;
+    while (__atomic_load_n(&arena->working, __ATOMIC_SEQ_CST) > 0) {
+        const uint32_t number = pick(worker, THREADS + PATIENT + 2);
+        struct thread *thread = number < THREADS + PATIENT
+                                    ? &arena->threads[number]
+                                    : &arena->enders[number - THREADS - PATIENT];
+        pthread_kill(thread->handle, SIGUSR1);
+        pause_briefly();
+    }
+}
+
+// Of two threads that do, one ends the context, and the other one may hear that it is gone.
+static void terminate(struct arena *arena) {
+    int result;
+    while ((result = TRY(end, zmq_ctx_term(arena->ctx))) != 0 && zmq_errno() == EINTR)
+        continue;
+    if (result == 0)
+        __atomic_fetch_add(&arena->ended, 1, __ATOMIC_SEQ_CST);
 }
 
 // In the middle of it all.
 static void end_meanwhile(void *argument) {
-    struct arena *arena = argument;
-    while (__atomic_load_n(&arena->operations, __ATOMIC_SEQ_CST) < arena->ends_after &&
+    struct worker *worker = argument;
+    struct arena *arena = worker->arena;
+    const int after = (int)pick(worker, THREADS * OPERATIONS);
+    while (__atomic_load_n(&arena->operations, __ATOMIC_SEQ_CST) < after &&
            __atomic_load_n(&arena->working, __ATOMIC_SEQ_CST) > 0)
         pause_briefly();
     if (arena->ending == SHUT_DOWN_MEANWHILE)
-        CHECK_OK(zmq_ctx_shutdown(arena->ctx));
-    if (arena->ending != AT_THE_END)
-        terminate(arena->ctx);
+        TRY(end, zmq_ctx_shutdown(arena->ctx));
+    while (arena->ending == AT_THE_END && !__atomic_load_n(&arena->over, __ATOMIC_SEQ_CST))
+        pause_briefly();
+    if (arena->ending != AFTER_ITS_SOCKETS)
+        terminate(arena);
+}
+
+// All that is closed has made room.
+static void check_room(void *ctx) {
+    void *sockets[SOCKETS];
+    for (int i = 0; i < SOCKETS; i++)
+        WAIT_UNTIL((sockets[i] = zmq_socket(ctx, ZMQ_PAIR)) != NULL);
+    CHECK_NULL_ERRNO(zmq_socket(ctx, ZMQ_PAIR), EMFILE);
+    for (int i = 0; i < SOCKETS; i++)
+        CHECK_OK(zmq_close(sockets[i]));
 }
 
 static void run_round(const char *transport, uint64_t seed, int round) {
-    const enum ending ending = (enum ending)(round % ENDINGS);
     struct worker own = {NULL, seed};
-    struct arena arena = {.ctx = zmq_ctx_new(), .transport = transport, .ending = ending};
+    struct arena arena = {.ctx = zmq_ctx_new(),
+                          .transport = transport,
+                          .ending = (enum ending)(round % ENDINGS),
+                          .working = THREADS};
     CHECK(arena.ctx != NULL);
     CHECK_OK(pipe(arena.ends));
     pthread_mutex_init(&arena.names, NULL);
-    arena.working = THREADS;
     // All families have their turn.
     const uint32_t first = pick(&(struct worker){NULL, seed - (uint64_t)round * STEP}, FAMILIES);
     for (int i = 0; i < 2; i++)
         arena.families[i] = (first + (uint32_t)(round * 2 + i)) % FAMILIES;
-    arena.ends_after = (int)pick(&own, THREADS * OPERATIONS);
+    if (pick(&own, 3) == 0 && zmq_has("curve"))
+        CHECK_OK(zmq_curve_keypair(arena.public_key, arena.secret_key));
     CHECK_OK(zmq_ctx_set(arena.ctx, ZMQ_IO_THREADS, (int)pick(&own, 2) + 1));
-    struct thread threads[THREADS], last;
-    struct worker workers[THREADS];
-    for (int i = 0; i < THREADS; i++) {
+    CHECK_OK(zmq_ctx_set(arena.ctx, ZMQ_MAX_SOCKETS, SOCKETS));
+    struct worker workers[THREADS + PATIENT + 3];
+    for (int i = 0; i < THREADS + PATIENT + 3; i++)
         workers[i] = (struct worker){&arena, seed + (uint64_t)(i + 1) * 7919};
-        start_thread(&threads[i], work, &workers[i]);
-    }
-    start_thread(&last, end_meanwhile, &arena);
+    for (int i = 0; i < THREADS + PATIENT; i++)
+        start_thread(&arena.threads[i], i < THREADS ? work : wait_for_ever, &workers[i]);
+    for (int i = 0; i < 2; i++)
+        start_thread(&arena.enders[i], end_meanwhile, &workers[THREADS + PATIENT + i]);
+    struct thread disturber;
+    start_thread(&disturber, disturb, &workers[THREADS + PATIENT + 2]);
+    // Before there is nobody any more whom it could send a signal to.
+    JOIN(&disturber);
     for (int i = 0; i < THREADS; i++)
-        JOIN(&threads[i]);
-    if (ending == AT_THE_END) {
-        JOIN(&last);
-        start_thread(&last, terminate, arena.ctx);
-    }
+        JOIN(&arena.threads[i]);
+    __atomic_store_n(&arena.over, true, __ATOMIC_SEQ_CST);
     // While it terminates, the sockets are closed.
     for (int i = 0; i < POLLERS; i++)
         if (arena.pollers[i])
@@ -484,9 +667,31 @@ static void run_round(const char *transport, uint64_t seed, int round) {
     for (int i = 0; i < SLOTS; i++)
         if (arena.sockets[i])
             CHECK_OK(zmq_close(arena.sockets[i]));
-    JOIN(&last);
+    for (int i = 0; i < PATIENT; i++)
+        JOIN(&arena.threads[THREADS + i]);
+    for (int i = 0; i < 2; i++)
+        JOIN(&arena.enders[i]);
+    if (arena.ending == AFTER_ITS_SOCKETS) {
+        check_room(arena.ctx);
+        terminate(&arena);
+    }
+    CHECK_EQ(arena.ended, 1);
+    CHECK_EQ(arena.lent, 0);
     close(arena.ends[0]);
     close(arena.ends[1]);
+}
+
+static void end_at_once(void *unused) { (void)unused; }
+
+static int entries(const char *path) {
+    DIR *directory = opendir(path);
+    if (!directory)
+        skip("no /proc");
+    int count = 0;
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
 }
 
 TEST_EACH_OURS_ONLY(anything_at_any_time, "its sockets must not be used by two threads at a time",
@@ -500,6 +705,15 @@ TEST_EACH_OURS_ONLY(anything_at_any_time, "its sockets must not be used by two t
         given ? strtoull(given, NULL, 0) : (uint64_t)(now.tv_sec * 1000000007 + now.tv_nsec);
     printf("# STRESS_SEED=%llu\n", (unsigned long long)seed);
     fflush(stdout);
-    for (int round = 0; round < ROUNDS; round++)
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = do_nothing}, NULL);
+    // With the first thread ThreadSanitizer starts one of its own.
+    struct thread nobody;
+    start_thread(&nobody, end_at_once, NULL);
+    JOIN(&nobody);
+    const int descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+    for (int round = 0; round < ROUNDS; round++) {
         run_round(transport, seed + (uint64_t)round * STEP, round);
+        WAIT_UNTIL(entries("/proc/self/fd") == descriptors);
+        WAIT_UNTIL(entries("/proc/self/task") == threads);
+    }
 }

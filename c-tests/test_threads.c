@@ -228,6 +228,137 @@ TEST_EACH_OURS_ONLY(closing_wakes_a_blocked_receiver, UNDEFINED, EACH_TRANSPORT)
     JOIN(&thread);
 }
 
+struct stale {
+    _Atomic(void *) socket; // a PUSH
+    _Atomic bool over;
+};
+
+// The socket may be closed before each call, and others take its place.
+static void call_whatever_is_there(void *argument) {
+    struct stale *stale = argument;
+    while (!stale->over) {
+        void *s = stale->socket;
+        int type;
+        size_t size = sizeof type;
+        if (zmq_send(s, "x", 1, ZMQ_DONTWAIT) != -1)
+            fail("another socket has sent it");
+        if (zmq_errno() != EAGAIN)
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+        if (zmq_recv(s, &type, sizeof type, ZMQ_DONTWAIT) != -1)
+            fail("another socket has received");
+        if (zmq_errno() != ENOTSUP)
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+        if (zmq_getsockopt(s, ZMQ_TYPE, &type, &size) == 0)
+            CHECK_EQ(type, ZMQ_PUSH);
+        else
+            CHECK_EQ(zmq_errno(), ENOTSOCK);
+    }
+}
+
+TEST_OURS_ONLY(calls_on_a_closed_socket_reach_no_other, UNDEFINED) {
+    struct stale stale = {.socket = zmq_socket(context(), ZMQ_PUSH)};
+    struct thread threads[4];
+    for (int i = 0; i < 4; i++)
+        start_thread(&threads[i], call_whatever_is_there, &stale);
+    for (int i = 0; i < 700; i++) {
+        pause_briefly();
+        CHECK_OK(zmq_close(stale.socket));
+        void *other = zmq_socket(context(), ZMQ_PULL);
+        CHECK(other != NULL);
+        CHECK_OK(zmq_close(other));
+        stale.socket = zmq_socket(context(), ZMQ_PUSH);
+        CHECK(stale.socket != NULL);
+    }
+    stale.over = true;
+    for (int i = 0; i < 4; i++)
+        JOIN(&threads[i]);
+    CHECK_OK(zmq_close(stale.socket));
+}
+
+enum { LEAVING = 8 };
+
+static void close_all(void *sockets) {
+    for (int i = 0; i < LEAVING; i++)
+        CHECK_OK(zmq_close(((void **)sockets)[i]));
+}
+
+static void come_and_go(void *over) {
+    while (!*(_Atomic bool *)over) {
+        void *s = zmq_socket(context(), ZMQ_PUSH);
+        if (!s) {
+            CHECK_EQ(zmq_errno(), EMFILE); // those before are still being closed
+            continue;
+        }
+        CHECK_ERRNO(zmq_send(s, "x", 1, ZMQ_DONTWAIT), EAGAIN);
+        CHECK_OK(zmq_close(s));
+    }
+}
+
+// While its sockets go, and those of another one come.
+TEST(the_end_of_a_context_concerns_no_other) {
+    context();
+    _Atomic bool over = false;
+    struct thread threads[2], closer;
+    for (int i = 0; i < 2; i++)
+        start_thread(&threads[i], come_and_go, &over);
+    for (int i = 0; i < 300; i++) {
+        void *ctx = zmq_ctx_new(), *sockets[LEAVING];
+        for (int k = 0; k < LEAVING; k++)
+            sockets[k] = zmq_socket(ctx, ZMQ_PUSH);
+        start_thread(&closer, close_all, sockets);
+        CHECK_OK(zmq_ctx_term(ctx));
+        JOIN(&closer);
+    }
+    over = true;
+    for (int i = 0; i < 2; i++)
+        JOIN(&threads[i]);
+}
+
+struct call {
+    const char *kind;
+    void *socket, *other;
+};
+
+static void call_until_closed(void *argument) {
+    enum { MANY = 12 }; // more than a caller of zmq_poll reads itself
+    struct call *call = argument;
+    zmq_pollitem_t items[MANY];
+    for (int i = 0; i < MANY; i++)
+        items[i] = (zmq_pollitem_t){i == 1 ? call->socket : call->other, 0, ZMQ_POLLIN, 0};
+    if (strcmp(call->kind, "send") == 0)
+        CHECK_ERRNO(zmq_send(call->other, "x", 1, 0), ENOTSOCK);
+    else if (strcmp(call->kind, "poll") == 0)
+        CHECK_ERRNO(zmq_poll(items, 2, -1), ENOTSOCK);
+    else if (strcmp(call->kind, "poll-of-many") == 0)
+        CHECK_ERRNO(zmq_poll(items, MANY, -1), ENOTSOCK);
+    else if (strcmp(call->kind, "proxy") == 0)
+        CHECK_ERRNO(zmq_proxy(call->socket, call->other, NULL), ENOTSOCK);
+    else
+        CHECK_ERRNO(zmq_proxy(call->other, call->socket, NULL), ENOTSOCK);
+}
+
+TEST_EACH_OURS_ONLY(closing_wakes_whoever_waits, UNDEFINED, "send", "poll", "poll-of-many", "proxy",
+                    "backward-proxy") {
+    static const char *const transports[] = {EACH_TRANSPORT};
+    for (int i = 0; i < 4; i++) {
+        // The call is there before or after the first message was.
+        for (int used = 0; used < 2; used++) {
+            struct call call = {transport, NEW_SOCKET(ZMQ_PULL), NEW_SOCKET(ZMQ_DEALER)};
+            void *peer = NEW_SOCKET(ZMQ_PUSH);
+            CONNECT(peer, BIND(call.socket, transports[i]));
+            if (used) {
+                SEND(peer, "x");
+                EXPECT(call.socket, "x");
+            }
+            struct thread thread;
+            start_thread(&thread, call_until_closed, &call);
+            WAIT_BLOCKED(&thread);
+            CLOSE(strcmp(transport, "send") == 0 ? call.other : call.socket);
+            JOIN(&thread);
+        }
+    }
+}
+
 static _Atomic bool stop;
 
 static void change_options(void *s) {

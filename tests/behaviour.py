@@ -78,6 +78,8 @@ BEHAVIOUR = {
          " test_bad_input: term_without_room_for_pending_connects"),
         ("while other threads open, connect and close",
          "test_context: shutdown_races_with_connecting_threads; test_stress: anything_at_any_time"),
+        ("more than libzmq promises: two threads in zmq_ctx_term",
+         "test_context: terminated_by_two_threads"),
         ("without sockets, and many contexts one after the other",
          "test_context: new_and_term many_contexts"),
     ],
@@ -559,7 +561,8 @@ BEHAVIOUR = {
          " stopping_without_a_reader"),
         ("version 2, types, PIPES_STATS",
          "test_draft_interface: second_version_of_events versioned_monitor_types"
-         " versioned_monitor_arguments pipes_stats"),
+         " second_version_on_both_sides versioned_monitor_arguments pipes_stats"
+         " pipes_stats_of_each_peer"),
     ],
     "Polling": [
         ("zmq_poll: arguments, time, events, the same socket twice",
@@ -612,10 +615,15 @@ BEHAVIOUR = {
          "test_threads: handed_over closed_by_another_thread a_ring_of_threads"),
         ("one context in many threads",
          "test_threads: sockets_of_one_context_in_many_threads options_of_a_context_in_many_threads"
-         " opening_and_closing_in_many_threads binding_and_connecting_in_many_threads"),
+         " opening_and_closing_in_many_threads binding_and_connecting_in_many_threads"
+         " the_end_of_a_context_concerns_no_other"),
         ("more than libzmq promises: one socket in many threads",
          "test_threads: several_senders_on_one_socket several_receivers_on_one_socket"
-         " sending_while_another_thread_receives closing_wakes_a_blocked_receiver;"
+         " sending_while_another_thread_receives calls_on_a_closed_socket_reach_no_other;"
+         " test_stress: anything_at_any_time"),
+        ("closing and the end of the context wake whoever waits, in whichever call",
+         "test_threads: closing_wakes_a_blocked_receiver closing_wakes_whoever_waits;"
+         " test_draft_poller: closing_ends_the_waiting the_end_of_the_context_ends_the_waiting;"
          " test_stress: anything_at_any_time"),
     ],
     "Utilities": [

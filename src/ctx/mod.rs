@@ -190,6 +190,8 @@ impl Context {
                 event.drain()?;
             }
         }
+        // Another thread that waits here may have slept while this one took the signal away.
+        self.members_changed();
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 use super::mailbox::Port;
 use super::monitor;
 use super::wait::{Interest, Waiting};
-use super::{Guard, Open, Socket, pool};
+use super::{Guard, Open, Socket, opened, pool};
 use crate::abi::*;
 use crate::ctx::handles::{self, Kind};
 use crate::ctx::{self, Context};
@@ -50,7 +50,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         .and_then(|()| handles::open(Kind::Socket, number).inspect_err(|_| context.leave(id)));
     match handle {
         Ok(handle) => {
-            let open = Open::new(socket, context.clone(), port, options, pattern, number);
+            let open = Open::new(socket, context.clone(), port, options, pattern, number, handle);
             *socket.lock() = Some(open);
             if context.is_terminating() {
                 socket.terminated.store(true, Ordering::Release);
@@ -58,6 +58,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
             Ok(handle)
         }
         Err(error) => {
+            socket.end_generation();
             pool::give_back(number);
             Err(error)
         }
@@ -85,7 +86,7 @@ pub fn close(handle: Handle) -> Result<()> {
 fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
-    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+    let open = opened(&mut core, handle)?;
     open.check_terminated()?;
     open.process_mail();
     call(open)
@@ -155,7 +156,7 @@ fn send_whole(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
 fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
-    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+    let open = opened(&mut core, handle)?;
     open.check_terminated()?;
     open.process_mail();
     let more = flags & ZMQ_SNDMORE != 0;
@@ -198,7 +199,7 @@ pub fn recv_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> 
 fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
-    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+    let open = opened(&mut core, handle)?;
     open.check_terminated()?;
     open.process_mail();
     match open.try_receive(sink) {

@@ -195,9 +195,14 @@ impl InprocPort for Port {
 
 impl Member for Port {
     fn terminate(&self) {
-        if self.is_current() {
+        {
+            // No other use of the memory begins meanwhile.
+            let _queue = self.socket.mailbox.mail.lock();
+            if !self.is_current() {
+                return;
+            }
             self.socket.terminated.store(true, Ordering::Release);
-            self.socket.notify();
         }
+        self.socket.notify();
     }
 }

@@ -59,6 +59,13 @@ pub struct Socket {
 /// A socket that is known to be open, with its lock held.
 pub type Guard = lock_api::MutexGuard<'static, SocketLock, Option<Open>>;
 
+/// What a handle stands for, once its socket was looked up and locked. ENOTSOCK: it was closed in
+/// between, and its memory may be another's by now.
+#[inline(always)]
+fn opened(core: &mut Guard, handle: *mut c_void) -> Result<&mut Open> {
+    core.as_mut().filter(|open| open.is_named(handle)).ok_or(Error::NOTSOCK)
+}
+
 impl Socket {
     fn new() -> Socket {
         Socket {

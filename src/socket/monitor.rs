@@ -9,7 +9,7 @@
 //! MONITOR_STOPPED, for which there is always room, tells the reader how many there were. What a PUB
 //! socket does not send to a subscriber that stands at its mark it does not know, here as elsewhere.
 
-use super::{Socket, api};
+use super::{Socket, api, opened};
 use crate::abi::*;
 use crate::endpoint::{self, Transport};
 use crate::errno::{Error, Result};
@@ -220,8 +220,8 @@ pub fn monitor(
     let socket = Socket::lookup(handle)?;
     // With the lease a monitor that is started while the socket is being closed stops, too.
     let (context, slot, _lease) = {
-        let core = socket.lock();
-        let open = core.as_ref().ok_or(Error::NOTSOCK)?;
+        let mut core = socket.lock();
+        let open = opened(&mut core, handle)?;
         open.check_terminated()?;
         (open.context.clone(), open.port.monitor.clone(), open.lease.clone())
     };
@@ -269,6 +269,6 @@ fn sends_for(own: *mut c_void, slot: &Arc<MonitorSlot>) -> Result<()> {
 /// program learns it from the value of MONITOR_STOPPED.
 pub fn lost_events(handle: *mut c_void) -> Result<Option<u64>> {
     let socket = Socket::lookup(handle)?;
-    let slot = socket.lock().as_ref().ok_or(Error::NOTSOCK)?.port.monitor.clone();
+    let slot = opened(&mut socket.lock(), handle)?.port.monitor.clone();
     Ok(slot.lost())
 }

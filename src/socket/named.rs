@@ -44,7 +44,7 @@ impl NamedSocket {
     /// See [`Socket::is_resting`]; a closed socket is not.
     #[inline]
     pub fn is_resting(self) -> bool {
-        self.socket.is_resting()
+        self.socket.is_resting() && Socket::lookup(self.handle()).is_ok()
     }
 
     /// Whether it is of a type that libzmq lets several threads use. ENOTSOCK.

@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::pipe::{Body, Pipe, PipeId, Pipes, Readiness, Sink};
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -56,6 +57,8 @@ pub struct Open {
     pub(super) lease: Lease,
     /// Which memory of the pool this is.
     pub(super) number: usize,
+    /// The address that is its handle, as a number.
+    handle: usize,
     idle_calls: u32,
     pub(super) activated: Vec<PipeId>,
 }
@@ -68,6 +71,7 @@ impl Open {
         options: Options,
         pattern: Box<dyn Pattern>,
         number: usize,
+        handle: *mut c_void,
     ) -> Open {
         let read_first = ReadFirst::new(options.socket_type);
         let lease = Arc::new(MonitorLease::new(port.monitor.clone(), context.lease()));
@@ -89,9 +93,16 @@ impl Open {
             spin: SpinGauge::default(),
             connect_routing_id: None,
             number,
+            handle: handle as usize,
             idle_calls: 0,
             activated: Vec::new(),
         }
+    }
+
+    /// True if this is what the handle stands for.
+    #[inline(always)]
+    pub(super) fn is_named(&self, handle: *mut c_void) -> bool {
+        self.handle == handle as usize
     }
 
     /// The socket's number in its context.
