@@ -259,6 +259,16 @@ TEST(socket_types) {
     CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EINVAL);
 }
 
+// The end of the context comes first, then the place, the type last.
+TEST(which_error_zmq_socket_tells) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 1));
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EINVAL);
+    NEW_SOCKET(ZMQ_PAIR);
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EMFILE);
+    CHECK_OK(zmq_ctx_shutdown(context()));
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), ETERM);
+}
+
 TEST(inproc_names_belong_to_a_context) {
     void *other = zmq_ctx_new();
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = zmq_socket(other, ZMQ_PAIR);

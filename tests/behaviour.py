@@ -50,13 +50,14 @@ BEHAVIOUR = {
         ("IO_THREADS: none leaves inproc, several share the sockets, fixed by the first socket",
          "test_context: no_io_threads_leaves_inproc several_io_threads"
          " io_threads_after_the_first_socket"),
-        ("zmq_socket: every type, EINVAL for others",
-         "test_context: socket_types; test_draft_types: thread_safe_types"),
+        ("zmq_socket: every type, EINVAL for others; which error comes first",
+         "test_context: socket_types which_error_zmq_socket_tells; test_draft_types: thread_safe_types"),
         ("MAX_SOCKETS: EMFILE, the place of a closed socket is free again",
          "test_context: max_sockets default_max_sockets"),
         ("MAX_MSGSZ is stored, and no more", "test_context: max_msgsz_limits_nothing"),
         ("names, CPUs and scheduling of the threads",
-         "test_context: io_thread_names thread_name_prefix_as_number affinity_cpus"
+         "test_context: io_thread_names thread_name_prefix_as_number thread_name_prefix_of_any_length"
+         " affinity_cpus"
          " option_policy_defaults_to_minus_one; test_bad_input: thread_priority_without_permission"),
         ("IPV6 and BLOCKY are defaults of new sockets",
          "test_context: ipv6_is_the_default_of_new_sockets blocky_is_the_default_of_linger"),

@@ -29,9 +29,11 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     if context.is_terminating() {
         return Err(Error::TERM);
     }
-    let pattern = pattern::new(socket_type).ok_or(Error::INVAL)?;
     // The first socket starts the I/O threads, with the context's options as they are then.
     context.io_handles()?;
+    // libzmq looks for a place first and at the type then.
+    context.check_room()?;
+    let pattern = pattern::new(socket_type).ok_or(Error::INVAL)?;
     let options = context.options().socket_options(socket_type);
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
