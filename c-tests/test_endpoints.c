@@ -159,6 +159,19 @@ TEST(tcp_names) {
     BOUNCE(a, b);
 }
 
+// An address of IPv4 may be written as one of IPv6, whatever ZMQ_IPV6 says.
+TEST(tcp_mapped_addresses) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    const char *endpoint = BIND_ADDRESS(a, "tcp://[::ffff:127.0.0.1]:*");
+    CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
+    char mapped[64];
+    snprintf(mapped, sizeof mapped, "tcp://[::ffff:127.0.0.1]:%d", port_of(endpoint));
+    CONNECT(b, mapped);
+    BOUNCE(a, b);
+    CHECK_OK(zmq_unbind(a, mapped));
+    CHECK_ERRNO(zmq_bind(a, "tcp://[::127.0.0.1]:*"), ENODEV);
+}
+
 TEST_OURS_ONLY(tcp_bind_to_a_host_name, "4.3.4 takes addresses and interfaces only; 4.3.6 takes it") {
     const char *endpoint = BIND_ADDRESS(NEW_SOCKET(ZMQ_PAIR), "tcp://localhost:*");
     CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);

@@ -369,7 +369,7 @@ BEHAVIOUR = {
          " tcp_ports_above_65535"),
         ("wildcards, brackets, zones, names of hosts and interfaces",
          "test_endpoints: tcp_wildcard_port tcp_wildcard_host tcp_brackets tcp_zones tcp_names"
-         " tcp_bind_to_a_host_name"),
+         " tcp_mapped_addresses tcp_bind_to_a_host_name"),
         ("addresses in use, and used again at once",
          "test_endpoints: tcp_address_in_use tcp_bind_again_after_unbind tcp_several_endpoints"),
         ("source addresses", "test_endpoints: tcp_source_address"),
