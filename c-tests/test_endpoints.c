@@ -419,6 +419,16 @@ TEST(unbind_by_a_name) {
     CHECK_OK(zmq_unbind(s, text));
 }
 
+// Only a name that could be connected to.
+TEST(unbind_by_an_interface) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND_ADDRESS(s, "tcp://lo:*");
+    char text[64];
+    snprintf(text, sizeof text, "tcp://lo:%d", port_of(endpoint));
+    CHECK_ERRNO(zmq_unbind(s, text), ENOENT);
+    CHECK_OK(zmq_unbind(s, endpoint));
+}
+
 TEST(disconnect_by_the_text_of_connect) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CONNECT(s, "tcp://localhost:9");

@@ -354,7 +354,8 @@ BEHAVIOUR = {
          " last_endpoint_buffer"),
         ("what zmq_unbind and zmq_disconnect find, and what not: ENOENT",
          "test_endpoints: unbind_twice disconnect_twice unbind_and_disconnect_are_the_same"
-         " unbind_of_a_wildcard_text unbind_by_a_name disconnect_by_the_text_of_connect"),
+         " unbind_of_a_wildcard_text unbind_by_a_name unbind_by_an_interface"
+         " disconnect_by_the_text_of_connect"),
         ("zmq_unbind closes what was accepted; zmq_disconnect discards what is unread",
          "test_endpoints: unbind_closes_accepted_connections disconnect_ends_delivery"
          " disconnect_discards_what_is_unread"),
