@@ -308,8 +308,9 @@ BEHAVIOUR = {
          " closing_a_connection_of_one_s_own_is_final"),
         ("no timers, no MAXMSGSIZE; large pieces; a full peer",
          "test_stream: no_timers a_large_piece pieces_keep_their_order a_full_peer"),
-        ("events, properties; ZMTP by hand",
-         "test_monitor: stream_sockets_have_events_too; test_stream: peer_address plays_zmtp"),
+        ("events, properties, ROUTING_ID; ZMTP by hand",
+         "test_monitor: stream_sockets_have_events_too;"
+         " test_stream: peer_address routing_id plays_zmtp"),
     ],
     "Draft socket types": [
         ("SERVER and CLIENT: routing ids, unroutable messages, a full client",
