@@ -29,6 +29,7 @@ BEHAVIOUR = {
          "test_bad_input: null_endpoints null_buffers null_option_values null_messages"),
         ("ETERM from all calls once the context is ending, but not from zmq_close",
          "test_context: calls_after_shutdown options_after_shutdown;"
+         " test_draft_radio_dish: join_and_leave_after_shutdown;"
          " test_bad_input: sockets_of_a_terminated_context"),
         ("send and receive in the wrong direction: ENOTSUP; unknown flags are ignored",
          "test_errors: directions unknown_flags_are_ignored"),

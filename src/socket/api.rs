@@ -93,6 +93,15 @@ fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<
     call(open)
 }
 
+/// As [`with`], whether the context is terminating or not.
+fn with_terminating<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+    let socket = Socket::lookup(handle)?;
+    let mut core = socket.lock();
+    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+    open.process_mail();
+    call(open)
+}
+
 /// zmq_setsockopt(3). `value` is `None` for a NULL pointer.
 pub fn set_option(handle: Handle, option: i32, value: Option<&[u8]>) -> Result<()> {
     with(handle, |open| open.set_option(option, value))
@@ -262,12 +271,12 @@ pub fn peer_state(handle: Handle, routing_id: &[u8]) -> Result<i32> {
 
 /// zmq_join(3)
 pub fn join(handle: Handle, group: &CStr) -> Result<()> {
-    with(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
+    with_terminating(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_leave(3)
 pub fn leave(handle: Handle, group: &CStr) -> Result<()> {
-    with(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
+    with_terminating(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_connect_peer(3): the routing id of the new peer. ENOTSUP: not a PEER. EFAULT: with
