@@ -37,6 +37,7 @@ BEHAVIOUR = {
          "test_bad_input: random_options random_endpoints random_z85 terminated_contexts"),
         ("what crashes libzmq does not crash",
          "test_bad_input: draft_types_over_streams connect_routing_id_twice destroyed_timers"
+         " inproc_name_bound_after_its_connect_was_taken_back"
          " mandatory_rep_with_a_full_requester dgram_with_a_large_body wss_without_a_certificate"),
         ("running out of descriptors",
          "test_context: no_descriptors_for_a_context no_descriptors_for_others;"
