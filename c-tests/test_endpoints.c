@@ -299,6 +299,44 @@ TEST(tcp_kernel_options) {
     CHECK_EQ(value, 1);
 }
 
+// The three about keepalive need ZMQ_TCP_KEEPALIVE: -1 leaves all to the system, 0 does not.
+TEST(tcp_keepalive_off) {
+    int usual, value, plain = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t size = sizeof value;
+    CHECK_OK(getsockopt(plain, IPPROTO_TCP, TCP_KEEPIDLE, &usual, &size));
+    for (int keepalive = -1; keepalive <= 0; keepalive++) {
+        void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+        SET_INT(b, ZMQ_TCP_KEEPALIVE, keepalive);
+        SET_INT(b, ZMQ_TCP_KEEPALIVE_IDLE, 60);
+        void *mon = MONITOR(b, ZMQ_EVENT_CONNECTED);
+        CONNECT(b, BIND(a, "tcp"));
+        const int fd = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).value;
+        CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size));
+        CHECK_EQ(value, 0);
+        CHECK_OK(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &size));
+        CHECK_EQ(value, keepalive == -1 ? usual : 60);
+    }
+    close(plain);
+}
+
+TEST(tcp_traffic_class_of_ipv6) {
+    if (!has_ipv6())
+        skip("no IPv6");
+    void *both[] = {NEW_SOCKET(ZMQ_PAIR), NEW_SOCKET(ZMQ_PAIR)}, *mons[2];
+    for (int i = 0; i < 2; i++) {
+        SET_INT(both[i], ZMQ_IPV6, 1);
+        SET_INT(both[i], ZMQ_TOS, i ? 0x58 : 0x28);
+        mons[i] = MONITOR(both[i], i ? ZMQ_EVENT_CONNECTED : ZMQ_EVENT_ACCEPTED);
+    }
+    CONNECT(both[1], BIND(both[0], "tcp6"));
+    for (int i = 0; i < 2; i++) {
+        int value;
+        socklen_t size = sizeof value;
+        CHECK_OK(getsockopt(NEXT_EVENT(mons[i]).value, IPPROTO_IPV6, IPV6_TCLASS, &value, &size));
+        CHECK_EQ(value, i ? 0x58 : 0x28);
+    }
+}
+
 TEST(tcp_backlog) {
     static const int lengths[] = {100, 7, 1};
     for (int i = 0; i < 3; i++) {
