@@ -113,6 +113,7 @@ TEST_OURS_ONLY(device_and_proxy_of_no_sockets, ABORTS) {
     CHECK_REFUSED(zmq_device(ZMQ_QUEUE, NULL, NULL));
     CHECK_REFUSED(zmq_proxy(s, memory, NULL));
     CHECK_REFUSED(zmq_proxy(memory, s, NULL));
+    CHECK_REFUSED(zmq_proxy(s, NEW_SOCKET(ZMQ_DEALER), memory));
 }
 
 // ---- stale handles -----------------------------------------------------------------------------
@@ -270,6 +271,15 @@ TEST_OURS_ONLY(term_without_room_for_pending_connects, ABORTS) {
     CONNECT(a, "inproc://nobody");
     CONNECT(b, "inproc://nobody-else");
     END_CONTEXT();
+}
+
+TEST_OURS_ONLY(inproc_name_bound_after_its_connect_was_taken_back, ABORTS) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(a, "inproc://name");
+    CHECK_OK(zmq_disconnect(a, "inproc://name"));
+    CHECK_OK(zmq_bind(a, "inproc://name"));
+    CONNECT(b, "inproc://name");
+    BOUNCE(a, b);
 }
 
 TEST_OURS_ONLY(thread_priority_without_permission, ABORTS) {

@@ -98,6 +98,14 @@ TEST(options_set_and_get) {
     }
 }
 
+TEST(flags_are_kept_as_0_or_1) {
+    static const int options[] = {ZMQ_IPV6, ZMQ_BLOCKY};
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(zmq_ctx_set(context(), options[i], 7));
+        CHECK_EQ(zmq_ctx_get(context(), options[i]), 1);
+    }
+}
+
 // Stored, and no more.
 TEST_EACH(max_msgsz_limits_nothing, EACH_TRANSPORT) {
     CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_MSGSZ, 1));
@@ -163,7 +171,7 @@ TEST(affinity_cpus) {
 // Looks the thread's name up among the process's threads.
 static bool has_thread(const char *name) {
     char command[128];
-    snprintf(command, sizeof command, "grep -qx '%s' /proc/%d/task/*/comm", name, (int)getpid());
+    snprintf(command, sizeof command, "grep -qxe '%s' /proc/%d/task/*/comm", name, (int)getpid());
     return system(command) == 0;
 }
 
@@ -173,6 +181,24 @@ TEST(thread_name_prefix_as_number) {
     CHECK_EQ(zmq_ctx_get(context(), ZMQ_THREAD_NAME_PREFIX), 1234);
     NEW_SOCKET(ZMQ_PAIR);
     WAIT_UNTIL(has_thread("1234/ZMQbg/IO/0"));
+}
+
+// Any number will do; the kernel has room for 15 letters.
+TEST(thread_name_prefix_of_any_length) {
+    static const struct {
+        int number;
+        const char *name;
+    } rows[] = {{0, "0/ZMQbg/IO/0"}, {-5, "-5/ZMQbg/IO/0"}, {1234567, "1234567/ZMQbg/I"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *ctx = zmq_ctx_new();
+        CHECK_OK(zmq_ctx_set(ctx, ZMQ_THREAD_NAME_PREFIX, rows[i].number));
+        CHECK_EQ(zmq_ctx_get(ctx, ZMQ_THREAD_NAME_PREFIX), rows[i].number);
+        void *s = zmq_socket(ctx, ZMQ_PAIR);
+        CHECK(s != NULL);
+        WAIT_UNTIL(has_thread(rows[i].name));
+        CHECK_OK(zmq_close(s));
+        CHECK_OK(zmq_ctx_term(ctx));
+    }
 }
 
 TEST(io_thread_names) {
@@ -257,6 +283,16 @@ TEST(socket_types) {
     CHECK_NULL_ERRNO(zmq_socket(context(), -1), EINVAL);
     CHECK_NULL_ERRNO(zmq_socket(context(), 21), EINVAL);
     CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EINVAL);
+}
+
+// The end of the context comes first, then the place, the type last.
+TEST(which_error_zmq_socket_tells) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 1));
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EINVAL);
+    NEW_SOCKET(ZMQ_PAIR);
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), EMFILE);
+    CHECK_OK(zmq_ctx_shutdown(context()));
+    CHECK_NULL_ERRNO(zmq_socket(context(), 1000), ETERM);
 }
 
 TEST(inproc_names_belong_to_a_context) {

@@ -22,13 +22,21 @@ TEST(context_numbers) {
         CHECK_ERRNO(zmq_ctx_set_ext(context(), options[i], &value, sizeof value - 1), EINVAL);
         size = sizeof value - 1;
         CHECK_ERRNO(zmq_ctx_get_ext(context(), options[i], &value, &size), EINVAL);
+        int64_t wide = 1;
+        size = sizeof wide;
+        CHECK_ERRNO(zmq_ctx_set_ext(context(), options[i], &wide, sizeof wide), EINVAL);
+        CHECK_ERRNO(zmq_ctx_get_ext(context(), options[i], &wide, &size), EINVAL);
         CHECK_ERRNO(zmq_ctx_set_ext(context(), options[i], &(int){-1}, sizeof(int)), EINVAL);
     }
     CHECK_ERRNO(zmq_ctx_set_ext(NULL, ZMQ_IO_THREADS, &(int){1}, sizeof(int)), EFAULT);
+    CHECK_ERRNO(zmq_ctx_get_ext(NULL, ZMQ_IO_THREADS, &(int){1}, &(size_t){sizeof(int)}), EFAULT);
+    CHECK_ERRNO(zmq_ctx_get_ext(context(), 999, &(int){1}, &(size_t){sizeof(int)}), EINVAL);
     CHECK_ERRNO(zmq_ctx_set_ext(context(), 999, &(int){1}, sizeof(int)), EINVAL);
 }
 
 TEST(zero_copy_recv) {
+    CHECK_EQ(zmq_ctx_get(context(), ZMQ_ZERO_COPY_RECV), 1);
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_ZERO_COPY_RECV, 7));
     CHECK_EQ(zmq_ctx_get(context(), ZMQ_ZERO_COPY_RECV), 1);
     CHECK_OK(zmq_ctx_set(context(), ZMQ_ZERO_COPY_RECV, 0));
     CHECK_EQ(zmq_ctx_get(context(), ZMQ_ZERO_COPY_RECV), 0);
@@ -43,10 +51,18 @@ TEST(thread_name_prefix_of_letters) {
     CHECK_OK(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "prefix", 6));
     CHECK_OK(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size));
     CHECK_STR(name, "prefix");
+    CHECK_EQ(zmq_ctx_get(context(), ZMQ_THREAD_NAME_PREFIX), 0); // no number
+    // Nobody tells the length, nor writes more than the letters.
+    memset(name, '_', sizeof name - 1);
+    CHECK_OK(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size));
+    CHECK_EQ(size, sizeof name);
+    CHECK_BYTES(name, 8, "prefix__", 8);
     size = 5;
     CHECK_ERRNO(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size), EINVAL);
+    CHECK_OK(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "seventeen letters", 16));
     CHECK_ERRNO(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "seventeen letters", 17),
                 EINVAL);
+    CHECK_ERRNO(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "", 0), EINVAL);
 }
 
 // ---- pollers -----------------------------------------------------------------------------------
@@ -74,6 +90,8 @@ TEST(poller_of_descriptors) {
     CHECK_OK(zmq_poller_remove_fd(poller, ends[0]));
     CHECK_EQ(zmq_poller_size(poller), 0);
     CHECK_ERRNO(zmq_poller_add_fd(poller, -1, NULL, ZMQ_POLLIN), EBADF);
+    CHECK_ERRNO(zmq_poller_modify_fd(poller, -1, ZMQ_POLLIN), EBADF);
+    CHECK_ERRNO(zmq_poller_remove_fd(poller, -1), EBADF);
     CHECK_ERRNO(zmq_poller_add_fd(NULL, ends[0], NULL, ZMQ_POLLIN), EFAULT);
     CHECK_OK(zmq_poller_destroy(&poller));
     CHECK(poller == NULL);
@@ -172,6 +190,21 @@ TEST(versioned_monitor_arguments) {
     CHECK_ERRNO(zmq_socket_monitor_versioned(socket, "tcp://127.0.0.1:*", ZMQ_EVENT_ALL_V1,
                                              ZMQ_CURRENT_EVENT_VERSION, ZMQ_PAIR),
                 EPROTONOSUPPORT);
+}
+
+// The type is looked at once the monitor before has been stopped, the rest earlier.
+TEST(versioned_monitor_refused_while_another_runs) {
+    void *socket = NEW_SOCKET(ZMQ_PULL);
+    void *mon = monitor_of(socket, ZMQ_EVENT_ALL, ZMQ_CURRENT_EVENT_VERSION, ZMQ_PAIR, ZMQ_PAIR);
+    CHECK_ERRNO(zmq_socket_monitor_versioned(socket, "inproc://other", ZMQ_EVENT_ALL_V2,
+                                             ZMQ_CURRENT_EVENT_VERSION, ZMQ_PAIR),
+                EINVAL);
+    BIND(socket, "tcp");
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    CHECK_ERRNO(zmq_socket_monitor_versioned(socket, "inproc://other", ZMQ_EVENT_ALL_V1,
+                                             ZMQ_CURRENT_EVENT_VERSION, ZMQ_REQ),
+                EINVAL);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
 }
 
 TEST_OURS_ONLY(no_third_version, "it takes any version, and then reports nothing") {

@@ -46,6 +46,17 @@ TEST_EACH(hello_of_a_req, EACH_TRANSPORT) {
     EXPECT(router, "id", "", "request");
 }
 
+// What no request is for a REP is a message for others.
+TEST_EACH(hello_of_a_rep, EACH_TRANSPORT) {
+    void *rep = NEW_SOCKET(ZMQ_REP), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(rep, ZMQ_HELLO_MSG, "R");
+    SET_TEXT(dealer, ZMQ_HELLO_MSG, "D");
+    CONNECT(dealer, BIND(rep, transport));
+    EXPECT(dealer, "R");
+    SEND(dealer, "", "request");
+    EXPECT(rep, "request");
+}
+
 TEST_EACH(hello_comes_first, "inproc", "tcp", "ipc") {
     void *server = NEW_SOCKET(ZMQ_SERVER), *client = NEW_SOCKET(ZMQ_CLIENT);
     const char *endpoint = unused_endpoint(transport);

@@ -91,6 +91,18 @@ TEST(join_and_leave_errors) {
     CHECK_ERRNO(zmq_leave(NULL, "TV"), ENOTSOCK);
 }
 
+// These two do not look whether the context is still there.
+TEST(join_and_leave_after_shutdown) {
+    void *dish = NEW_SOCKET(ZMQ_DISH), *radio = NEW_SOCKET(ZMQ_RADIO);
+    CONNECT(dish, BIND(radio, "inproc"));
+    CHECK_OK(zmq_ctx_shutdown(context()));
+    CHECK_OK(zmq_join(dish, "TV"));
+    CHECK_ERRNO(zmq_join(dish, "TV"), EINVAL);
+    CHECK_OK(zmq_leave(dish, "TV"));
+    CHECK_ERRNO(zmq_leave(dish, "TV"), EINVAL);
+    CHECK_ERRNO(zmq_join(radio, "TV"), ENOTSUP);
+}
+
 TEST_OURS_ONLY(a_group_that_is_null, "it crashes") {
     void *dish = NEW_SOCKET(ZMQ_DISH);
     CHECK_ERRNO(zmq_join(dish, NULL), EFAULT);

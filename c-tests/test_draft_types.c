@@ -217,6 +217,14 @@ TEST(events_of_fresh_sockets) {
     }
 }
 
+TEST(linger_defaults) {
+    for (int type = ZMQ_SERVER; type <= ZMQ_CHANNEL; type++) {
+        void *socket = zmq_socket(context(), type);
+        CHECK_EQ(GET_INT(socket, ZMQ_LINGER), type == ZMQ_DISH ? 0 : -1);
+        CHECK_OK(zmq_close(socket));
+    }
+}
+
 TEST(options_of_other_types) {
     static const int options[] = {ZMQ_ROUTER_MANDATORY, ZMQ_ROUTER_NOTIFY, ZMQ_PROBE_ROUTER,
                                   ZMQ_XPUB_VERBOSE,     ZMQ_REQ_RELAXED,   ZMQ_STREAM_NOTIFY,

@@ -159,6 +159,19 @@ TEST(tcp_names) {
     BOUNCE(a, b);
 }
 
+// An address of IPv4 may be written as one of IPv6, whatever ZMQ_IPV6 says.
+TEST(tcp_mapped_addresses) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    const char *endpoint = BIND_ADDRESS(a, "tcp://[::ffff:127.0.0.1]:*");
+    CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
+    char mapped[64];
+    snprintf(mapped, sizeof mapped, "tcp://[::ffff:127.0.0.1]:%d", port_of(endpoint));
+    CONNECT(b, mapped);
+    BOUNCE(a, b);
+    CHECK_OK(zmq_unbind(a, mapped));
+    CHECK_ERRNO(zmq_bind(a, "tcp://[::127.0.0.1]:*"), ENODEV);
+}
+
 TEST_OURS_ONLY(tcp_bind_to_a_host_name, "4.3.4 takes addresses and interfaces only; 4.3.6 takes it") {
     const char *endpoint = BIND_ADDRESS(NEW_SOCKET(ZMQ_PAIR), "tcp://localhost:*");
     CHECK(strncmp(endpoint, "tcp://127.0.0.1:", 16) == 0);
@@ -286,6 +299,44 @@ TEST(tcp_kernel_options) {
     CHECK_EQ(value, 1);
 }
 
+// The three about keepalive need ZMQ_TCP_KEEPALIVE: -1 leaves all to the system, 0 does not.
+TEST(tcp_keepalive_off) {
+    int usual, value, plain = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t size = sizeof value;
+    CHECK_OK(getsockopt(plain, IPPROTO_TCP, TCP_KEEPIDLE, &usual, &size));
+    for (int keepalive = -1; keepalive <= 0; keepalive++) {
+        void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+        SET_INT(b, ZMQ_TCP_KEEPALIVE, keepalive);
+        SET_INT(b, ZMQ_TCP_KEEPALIVE_IDLE, 60);
+        void *mon = MONITOR(b, ZMQ_EVENT_CONNECTED);
+        CONNECT(b, BIND(a, "tcp"));
+        const int fd = EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).value;
+        CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size));
+        CHECK_EQ(value, 0);
+        CHECK_OK(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &size));
+        CHECK_EQ(value, keepalive == -1 ? usual : 60);
+    }
+    close(plain);
+}
+
+TEST(tcp_traffic_class_of_ipv6) {
+    if (!has_ipv6())
+        skip("no IPv6");
+    void *both[] = {NEW_SOCKET(ZMQ_PAIR), NEW_SOCKET(ZMQ_PAIR)}, *mons[2];
+    for (int i = 0; i < 2; i++) {
+        SET_INT(both[i], ZMQ_IPV6, 1);
+        SET_INT(both[i], ZMQ_TOS, i ? 0x58 : 0x28);
+        mons[i] = MONITOR(both[i], i ? ZMQ_EVENT_CONNECTED : ZMQ_EVENT_ACCEPTED);
+    }
+    CONNECT(both[1], BIND(both[0], "tcp6"));
+    for (int i = 0; i < 2; i++) {
+        int value;
+        socklen_t size = sizeof value;
+        CHECK_OK(getsockopt(NEXT_EVENT(mons[i]).value, IPPROTO_IPV6, IPV6_TCLASS, &value, &size));
+        CHECK_EQ(value, i ? 0x58 : 0x28);
+    }
+}
+
 TEST(tcp_backlog) {
     static const int lengths[] = {100, 7, 1};
     for (int i = 0; i < 3; i++) {
@@ -404,6 +455,16 @@ TEST(unbind_by_a_name) {
     char text[64];
     snprintf(text, sizeof text, "tcp://localhost:%d", port_of(BIND(s, "tcp")));
     CHECK_OK(zmq_unbind(s, text));
+}
+
+// Only a name that could be connected to.
+TEST(unbind_by_an_interface) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND_ADDRESS(s, "tcp://lo:*");
+    char text[64];
+    snprintf(text, sizeof text, "tcp://lo:%d", port_of(endpoint));
+    CHECK_ERRNO(zmq_unbind(s, text), ENOENT);
+    CHECK_OK(zmq_unbind(s, endpoint));
 }
 
 TEST(disconnect_by_the_text_of_connect) {

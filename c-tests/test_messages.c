@@ -4,6 +4,8 @@
 #include "harness.h"
 
 #include <limits.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void fill(zmq_msg_t *message, size_t size, char byte) {
     CHECK_OK(zmq_msg_init_size(message, size));
@@ -215,6 +217,52 @@ TEST_EACH(metadata, EACH_STREAM, "ws") {
         CHECK_NULL_ERRNO(zmq_msg_gets(&message, "socket-type"), EINVAL);
         CHECK_NULL_ERRNO(zmq_msg_gets(&message, ""), EINVAL);
         CHECK(zmq_msg_get(&message, ZMQ_SRCFD) > 2);
+        CHECK_EQ(atoi(zmq_msg_gets(&message, "__fd")), zmq_msg_get(&message, ZMQ_SRCFD));
+        CHECK_OK(zmq_msg_close(&message));
+    }
+}
+
+// Over ipc a peer's address is who it is: user, group and process.
+TEST(address_of_an_ipc_peer) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pull, "ipc"));
+    SEND(push, "x");
+    zmq_msg_t message;
+    recv_message(pull, &message);
+    char expected[64];
+    snprintf(expected, sizeof expected, ":%u:%u:%d", getuid(), getgid(), (int)getpid());
+    const char *address = zmq_msg_gets(&message, "Peer-Address");
+    CHECK(address != NULL && strchr(address, ':') != NULL);
+    CHECK_STR(strchr(address, ':'), expected);
+    CHECK_OK(zmq_msg_close(&message));
+}
+
+// REQ, DEALER and ROUTER say who they are, even if they have no name; others do not.
+TEST_EACH(identity_by_type, "named", "nameless") {
+    static const struct {
+        int type, peer;
+        bool tells;
+    } rows[] = {{ZMQ_REQ, ZMQ_ROUTER, true},   {ZMQ_DEALER, ZMQ_DEALER, true},
+                {ZMQ_ROUTER, ZMQ_DEALER, true}, {ZMQ_PUSH, ZMQ_PULL, false},
+                {ZMQ_PAIR, ZMQ_PAIR, false},    {ZMQ_XSUB, ZMQ_XPUB, false}};
+    const bool named = strcmp(transport, "named") == 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *s = NEW_SOCKET(rows[i].type), *peer = NEW_SOCKET(rows[i].peer);
+        if (named)
+            SET_TEXT(s, ZMQ_ROUTING_ID, "name");
+        if (rows[i].type == ZMQ_ROUTER)
+            SET_TEXT(s, ZMQ_CONNECT_ROUTING_ID, "peer");
+        CONNECT(s, BIND(peer, "tcp"));
+        if (rows[i].type == ZMQ_ROUTER)
+            SEND(s, "peer", "\1x");
+        else
+            SEND(s, "\1x");
+        zmq_msg_t message;
+        recv_message(peer, &message);
+        if (rows[i].tells)
+            CHECK_STR(zmq_msg_gets(&message, "Identity"), named ? "name" : "");
+        else
+            CHECK_NULL_ERRNO(zmq_msg_gets(&message, "Identity"), EINVAL);
         CHECK_OK(zmq_msg_close(&message));
     }
 }
@@ -365,6 +413,17 @@ TEST(freed_by_close) {
         CHECK_OK(zmq_msg_close(&message));
         CHECK_EQ(count_of(&freed), 1);
     }
+}
+
+// There need not be anything in it.
+TEST(freed_without_content) {
+    int freed = 0;
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init_data(&message, NULL, 0, count_free, &freed));
+    CHECK_EQ(zmq_msg_size(&message), 0);
+    CHECK_EQ(count_of(&freed), 0);
+    CHECK_OK(zmq_msg_close(&message));
+    CHECK_EQ(count_of(&freed), 1);
 }
 
 TEST(freed_with_the_last_copy) {
@@ -568,6 +627,26 @@ TEST(send_const_over_inproc_shares_the_buffer) {
     CHECK_OK(zmq_msg_close(&message));
 }
 
+// No int can tell their size: calls answer the largest there is.
+TEST(messages_above_two_gigabytes) {
+    const size_t size = (size_t)3 << 30;
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+        skip("no room for them");
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(pull, "inproc"));
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init_data(&message, data, size, NULL, NULL));
+    CHECK_EQ(zmq_msg_send(&message, push, 0), INT_MAX);
+    CHECK_EQ(zmq_send_const(push, data, size, 0), INT_MAX);
+    CHECK_EQ(zmq_msg_recv(&message, pull, 0), INT_MAX);
+    CHECK_EQ(zmq_msg_size(&message), size);
+    CHECK_OK(zmq_msg_close(&message));
+    char buffer[4];
+    CHECK_EQ(zmq_recv(pull, buffer, sizeof buffer, 0), INT_MAX);
+    munmap(data, size);
+}
+
 // ---- iovec -------------------------------------------------------------------------------------
 
 struct iovec {
@@ -625,6 +704,7 @@ TEST(iovec_errors) {
     CHECK_ERRNO(zmq_recviov(pull, NULL, &count, 0), EINVAL);
     CHECK_ERRNO(zmq_recviov(NULL, parts, &count, 0), ENOTSOCK);
     CHECK_ERRNO(zmq_recviov(pull, parts, &count, ZMQ_DONTWAIT), EAGAIN);
+    CHECK_EQ(count, 0); // so many were received
 }
 
 // A list of messages stops at the first that cannot be sent; those before it are on their way.

@@ -31,6 +31,23 @@ TEST(arguments) {
     WAIT_UNTIL(zmq_bind(other, "inproc://m") == 0);
 }
 
+// What the arguments alone tell leaves the monitor before running; a name in use comes later.
+TEST(refused_while_another_runs) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", -1), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, NULL, -1), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "nonsense", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "tcp://127.0.0.1:*", ZMQ_EVENT_ALL), EPROTONOSUPPORT);
+    BIND(s, "tcp");
+    EXPECT_EVENT(mon, ZMQ_EVENT_LISTENING);
+    CHECK_OK(zmq_bind(NEW_SOCKET(ZMQ_PAIR), "inproc://m"));
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL), EADDRINUSE);
+    EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+    BIND(s, "tcp");
+    EXPECT_NOTHING(mon);
+}
+
 TEST_OURS_ONLY(stopping_without_a_reader, "it waits for ever to say MONITOR_STOPPED") {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL));

@@ -16,6 +16,16 @@
 
 enum { ALL_TYPES = 12 };
 
+// Numbers of draft options that a library without the draft API knows as well.
+enum {
+    ZAP_ENFORCE_DOMAIN = 93,
+    MULTICAST_LOOP = 96,
+    XPUB_MANUAL_LAST_VALUE = 98,
+    SOCKS_USERNAME = 99,
+    SOCKS_PASSWORD = 100,
+    ONLY_FIRST_SUBSCRIBE = 108,
+};
+
 // ---- int options with a getter -----------------------------------------------------------------
 
 enum { END = INT_MIN }; // of the lists below
@@ -59,6 +69,8 @@ static const struct int_option {
     {"USE_FD", ZMQ_USE_FD, -1, {-1, 0, 5, END}, {-2, END}},
     {"INVERT_MATCHING", ZMQ_INVERT_MATCHING, 0, {0, 1, END}, {END}},
     {"PLAIN_SERVER", ZMQ_PLAIN_SERVER, 0, {0, 1, END}, {-1, 2, END}},
+    {"ZAP_ENFORCE_DOMAIN", ZAP_ENFORCE_DOMAIN, 0, {0, 1, END}, {END}},
+    {"MULTICAST_LOOP", MULTICAST_LOOP, 1, {0, 1, END}, {END}},
 };
 enum { INT_OPTIONS = sizeof int_options / sizeof int_options[0] };
 
@@ -144,8 +156,23 @@ TEST(heartbeat_ttl_is_in_tenths_of_a_second) {
     CHECK_EQ(GET_INT(s, ZMQ_HEARTBEAT_TTL), 100);
     SET_INT(s, ZMQ_HEARTBEAT_TTL, 99);
     CHECK_EQ(GET_INT(s, ZMQ_HEARTBEAT_TTL), 0);
+    SET_INT(s, ZMQ_HEARTBEAT_TTL, 100);
+    SET_INT(s, ZMQ_HEARTBEAT_TTL, -99);
+    CHECK_EQ(GET_INT(s, ZMQ_HEARTBEAT_TTL), 0);
     SET_INT(s, ZMQ_HEARTBEAT_TTL, 6553599);
     CHECK_EQ(GET_INT(s, ZMQ_HEARTBEAT_TTL), 6553500);
+}
+
+TEST(any_number_but_0_is_1) {
+    static const int options[] = {ZMQ_INVERT_MATCHING, ZAP_ENFORCE_DOMAIN, MULTICAST_LOOP};
+    static const int values[] = {5, -5, INT_MAX, INT_MIN};
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 4; k++) {
+            SET_INT(s, options[i], 0);
+            SET_INT(s, options[i], values[k]);
+            CHECK_EQ(GET_INT(s, options[i]), 1);
+        }
 }
 
 TEST(ipv4only_is_the_inverse_of_ipv6) {
@@ -411,6 +438,46 @@ TEST(plain_sets_the_mechanism) {
     CHECK_EQ(GET_INT(s, ZMQ_MECHANISM), ZMQ_NULL);
 }
 
+// There is one role for all mechanisms: what makes the one a client does so for the other.
+TEST(mechanisms_share_the_role) {
+    if (!zmq_has("curve"))
+        skip("no CURVE");
+    static const uint8_t key[32] = {1};
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(s, ZMQ_PLAIN_SERVER, 1);
+    SET_TEXT(s, ZMQ_PLAIN_USERNAME, "someone");
+    CHECK_EQ(GET_INT(s, ZMQ_PLAIN_SERVER), 0);
+    SET_INT(s, ZMQ_PLAIN_SERVER, 1);
+    SET_BYTES(s, ZMQ_CURVE_PUBLICKEY, key, 32);
+    CHECK_EQ(GET_INT(s, ZMQ_MECHANISM), ZMQ_CURVE);
+    CHECK_EQ(GET_INT(s, ZMQ_PLAIN_SERVER), 0);
+    CHECK_EQ(GET_INT(s, ZMQ_CURVE_SERVER), 1);
+    SET_BYTES(s, ZMQ_CURVE_SERVERKEY, key, 32);
+    CHECK_EQ(GET_INT(s, ZMQ_CURVE_SERVER), 0);
+    SET_INT(s, ZMQ_CURVE_SERVER, 1);
+    SET_INT(s, ZMQ_PLAIN_SERVER, 0);
+    CHECK_EQ(GET_INT(s, ZMQ_MECHANISM), ZMQ_NULL);
+    CHECK_EQ(GET_INT(s, ZMQ_CURVE_SERVER), 0);
+}
+
+TEST(socks_credentials) {
+    static const int options[] = {SOCKS_USERNAME, SOCKS_PASSWORD};
+    char text[256];
+    memset(text, 't', sizeof text);
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        check_text(s, options[i], "");
+        CHECK_OK(zmq_setsockopt(s, options[i], text, 255));
+        CHECK_ERRNO(zmq_setsockopt(s, options[i], text, 256), EINVAL);
+        // Nothing takes it back, however it is written.
+        CHECK_OK(zmq_setsockopt(s, options[i], "", 0));
+        check_text(s, options[i], "");
+        SET_TEXT(s, options[i], "some text");
+        CHECK_OK(zmq_setsockopt(s, options[i], NULL, 0));
+        check_text(s, options[i], "");
+    }
+}
+
 TEST(socks_proxy_can_be_cleared) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     SET_TEXT(s, ZMQ_SOCKS_PROXY, "127.0.0.1:1080");
@@ -430,7 +497,9 @@ TEST(bindtodevice) {
     check_text(s, ZMQ_BINDTODEVICE, "");
     SET_TEXT(s, ZMQ_BINDTODEVICE, "lo");
     check_text(s, ZMQ_BINDTODEVICE, "lo");
-    CHECK_ERRNO(zmq_setsockopt(s, ZMQ_BINDTODEVICE, "a name far too long", 19), EINVAL);
+    CHECK_OK(zmq_setsockopt(s, ZMQ_BINDTODEVICE, "a name of sixteen", 16));
+    CHECK_ERRNO(zmq_setsockopt(s, ZMQ_BINDTODEVICE, "a name of sixteen", 17), EINVAL);
+    CHECK_ERRNO(zmq_setsockopt(s, ZMQ_BINDTODEVICE, "", 0), EINVAL);
     CHECK_OK(zmq_setsockopt(s, ZMQ_BINDTODEVICE, NULL, 0));
     check_text(s, ZMQ_BINDTODEVICE, "");
 }
@@ -484,6 +553,9 @@ TEST(curve_keys) {
         size_t size = 32;
         CHECK_OK(zmq_getsockopt(s, options[i], binary, &size));
         CHECK_BYTES(binary, size, zeros, 32);
+        size = 41;
+        CHECK_OK(zmq_getsockopt(s, options[i], text, &size));
+        CHECK_EQ(strspn(text, "0"), 40);
         CHECK_EQ(GET_INT(s, ZMQ_MECHANISM), ZMQ_NULL);
         for (size_t length = 40; length <= 41; length++) {
             CHECK_OK(zmq_setsockopt(s, options[i], public_key, length));
@@ -545,6 +617,9 @@ static const struct {
     {"XPUB_VERBOSER", ZMQ_XPUB_VERBOSER, BIT(ZMQ_PUB) | BIT(ZMQ_XPUB), false},
     {"XPUB_NODROP", ZMQ_XPUB_NODROP, BIT(ZMQ_PUB) | BIT(ZMQ_XPUB), false},
     {"XPUB_MANUAL", ZMQ_XPUB_MANUAL, BIT(ZMQ_PUB) | BIT(ZMQ_XPUB), false},
+    {"XPUB_MANUAL_LAST_VALUE", XPUB_MANUAL_LAST_VALUE, BIT(ZMQ_PUB) | BIT(ZMQ_XPUB), false},
+    {"ONLY_FIRST_SUBSCRIBE", ONLY_FIRST_SUBSCRIBE, BIT(ZMQ_PUB) | BIT(ZMQ_XPUB) | BIT(ZMQ_XSUB),
+     false},
     {"STREAM_NOTIFY", ZMQ_STREAM_NOTIFY, BIT(ZMQ_STREAM), true},
 };
 
@@ -625,6 +700,16 @@ TEST(accept_filter_syntax) {
     char text[257];
     memset(text, '1', sizeof text);
     CHECK_ERRNO(zmq_setsockopt(s, ZMQ_TCP_ACCEPT_FILTER, text, 256), EINVAL);
+    CHECK_ERRNO(zmq_setsockopt(s, ZMQ_TCP_ACCEPT_FILTER, "", 0), EINVAL);
+    CHECK_ERRNO(zmq_setsockopt(s, ZMQ_TCP_ACCEPT_FILTER, "", 1), EINVAL);
+}
+
+TEST(accept_filters_can_be_cleared) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_TEXT(a, ZMQ_TCP_ACCEPT_FILTER, "10.11.12.0/24");
+    CHECK_OK(zmq_setsockopt(a, ZMQ_TCP_ACCEPT_FILTER, NULL, 0));
+    CONNECT(b, BIND(a, "tcp"));
+    BOUNCE(a, b);
 }
 
 TEST(accept_filter_works) {
@@ -658,6 +743,22 @@ TEST(ipc_filters) {
         CHECK_ERRNO(zmq_setsockopt(open, options[i], "x", 1), EINVAL);
         CHECK_OK(zmq_setsockopt(open, options[i], NULL, 0));
     }
+}
+
+// Whoever passes one of them is let in, whatever the others are about.
+TEST(ipc_filters_are_alternatives) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(a, ZMQ_IPC_FILTER_UID, 54321);
+    SET_INT(a, ZMQ_IPC_FILTER_GID, 54321);
+    SET_INT(a, ZMQ_IPC_FILTER_PID, (int)getpid());
+    CONNECT(b, BIND(a, "ipc"));
+    BOUNCE(a, b);
+    // Those of a kind are cleared together.
+    void *open = NEW_SOCKET(ZMQ_PAIR), *client = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(open, ZMQ_IPC_FILTER_UID, 54321);
+    CHECK_OK(zmq_setsockopt(open, ZMQ_IPC_FILTER_UID, NULL, 0));
+    CONNECT(client, BIND(open, "ipc"));
+    BOUNCE(open, client);
 }
 
 // A group admits those it lists as members, whatever groups their processes are in.
@@ -857,24 +958,31 @@ TEST_EACH(conflate_elsewhere, EACH_TRANSPORT) {
 
 TEST_EACH_OURS_ONLY(conflate_keeps_the_newest,
                     "now and then, on a busy machine, the newest never arrives", EACH_TRANSPORT) {
-    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
-    SET_INT(push, ZMQ_CONFLATE, 1);
-    SET_INT(pull, ZMQ_CONFLATE, 1);
-    CONNECT(push, BIND(pull, transport));
-    SEND(push, "first");
-    EXPECT(pull, "first");
-    char text[16];
-    for (int i = 0; i < 200; i++) {
-        snprintf(text, sizeof text, "%d", i);
-        SEND(push, text);
+    static const int types[][2] = {
+        {ZMQ_PUSH, ZMQ_PULL}, {ZMQ_DEALER, ZMQ_DEALER}, {ZMQ_PUB, ZMQ_SUB}};
+    for (int k = 0; k < 3; k++) {
+        void *sender = NEW_SOCKET(types[k][0]), *receiver = NEW_SOCKET(types[k][1]);
+        SET_INT(sender, ZMQ_CONFLATE, 1);
+        SET_INT(receiver, ZMQ_CONFLATE, 1);
+        CONNECT(sender, BIND(receiver, transport));
+        if (types[k][1] == ZMQ_SUB)
+            SET_TEXT(receiver, ZMQ_SUBSCRIBE, "");
+        struct frame frame;
+        WAIT_UNTIL(TRY_SEND(sender, "-1") && TRY_RECV(receiver, &frame));
+        char text[16];
+        for (int i = 0; i < 200; i++) {
+            snprintf(text, sizeof text, "%d", i);
+            SEND(sender, text);
+        }
+        // Whatever comes, it gets newer, and the last one stays.
+        int last = -1;
+        while (last != 199) {
+            frame = RECV(receiver);
+            frame.data[frame.size] = '\0';
+            const int number = atoi((char *)frame.data);
+            CHECK(number > last || last == -1);
+            last = number;
+        }
+        EXPECT_NOTHING(receiver);
     }
-    // Whatever comes, it gets newer, and the last one stays.
-    int last = -1;
-    while (last != 199) {
-        struct frame frame = RECV(pull);
-        frame.data[frame.size] = '\0';
-        CHECK(atoi((char *)frame.data) > last);
-        last = atoi((char *)frame.data);
-    }
-    EXPECT_NOTHING(pull);
 }

@@ -532,6 +532,16 @@ TEST_EACH(welcome_message, EACH_TRANSPORT) {
     EXPECT_NOTHING(uninterested);
 }
 
+TEST_EACH(welcome_message_taken_back, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    SET_TEXT(xpub, ZMQ_XPUB_WELCOME_MSG, "welcome");
+    CHECK_OK(zmq_setsockopt(xpub, ZMQ_XPUB_WELCOME_MSG, NULL, 0));
+    subscribe(sub, "");
+    CONNECT(sub, BIND(xpub, transport));
+    expect_subscription(xpub, 1, "");
+    EXPECT_NOTHING(sub);
+}
+
 TEST_EACH(invert_matching, EACH_TRANSPORT) {
     void *xpub, *sub;
     make_pair(transport, &xpub, &sub);

@@ -413,6 +413,21 @@ TEST_EACH(connect_routing_id_is_for_one_connect, EACH_TRANSPORT) {
     EXPECT(router, "own name", "hello");
 }
 
+// Of any bytes, and longer than an id that a peer may have itself.
+TEST_EACH(connect_routing_id_of_any_kind, EACH_TRANSPORT) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    char id[300] = {0};
+    id[299] = 1;
+    SET_BYTES(router, ZMQ_CONNECT_ROUTING_ID, id, sizeof id);
+    CONNECT(router, BIND(dealer, transport));
+    SEND_BYTES(router, id, sizeof id, ZMQ_SNDMORE);
+    SEND(router, "hello");
+    EXPECT(dealer, "hello");
+    SEND(dealer, "back");
+    EXPECT_BYTES(router, id, sizeof id, true);
+    EXPECT(router, "back");
+}
+
 TEST_EACH(connect_routing_id_wins_over_the_peer_s_own, EACH_TRANSPORT) {
     void *router = NEW_SOCKET(ZMQ_ROUTER), *a = NEW_SOCKET(ZMQ_DEALER);
     SET_TEXT(a, ZMQ_ROUTING_ID, "own name");

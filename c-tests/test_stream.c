@@ -265,6 +265,31 @@ TEST(peer_address) {
     CHECK_OK(zmq_msg_close(&message));
 }
 
+// Of a STREAM this option tells who came last.
+TEST(routing_id) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    const char *endpoint = BIND(stream, "tcp");
+    char read[300];
+    size_t size = sizeof read;
+    CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, read, &size));
+    CHECK_EQ(size, 0);
+    for (int i = 0; i < 3; i++) {
+        struct frame id;
+        peer_of(stream, endpoint, &id);
+        size = sizeof read;
+        CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, read, &size));
+        CHECK_BYTES(read, size, id.data, id.size);
+        CHECK_ERRNO(zmq_setsockopt(stream, ZMQ_ROUTING_ID, "", 0), EINVAL);
+        size = sizeof read;
+        CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, read, &size));
+        CHECK_EQ(size, id.size);
+        SET_TEXT(stream, ZMQ_ROUTING_ID, "own");
+        size = sizeof read;
+        CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, read, &size));
+        CHECK_BYTES(read, size, "own", 3);
+    }
+}
+
 TEST(closing_the_socket_closes_the_peers) {
     void *stream = NEW_SOCKET(ZMQ_STREAM);
     struct frame id;

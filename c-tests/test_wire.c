@@ -259,6 +259,25 @@ TEST(properties_of_the_peer) {
 }
 
 // During the handshake the text makes the command, not the flag.
+// The first of a name counts, what the library itself knows before all; a NUL ends a value.
+TEST(properties_twice) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    int fd = RAW_PEER(s);
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND_LITERAL(fd, 4,
+                      "\5READY\13Socket-Type\0\0\0\4PUSH\1X\0\0\0\4ab\0c\1X\0\0\0\1z"
+                      "\14Peer-Address\0\0\0\4fake\4__fd\0\0\0\0017\7User-Id\0\0\0\2me");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init(&message));
+    CHECK_EQ(zmq_msg_recv(&message, s, 0), 5);
+    CHECK_STR(zmq_msg_gets(&message, "X"), "ab");
+    CHECK_STR(zmq_msg_gets(&message, "Peer-Address"), "127.0.0.1");
+    CHECK(strcmp(zmq_msg_gets(&message, "__fd"), "7") != 0);
+    CHECK_STR(zmq_msg_gets(&message, "User-Id"), "me");
+    CHECK_OK(zmq_msg_close(&message));
+}
+
 TEST(ready_without_the_command_flag) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     int fd = RAW_PEER(s);
@@ -283,7 +302,8 @@ TEST(ready_without_a_socket_type) {
 TEST(own_properties) {
     enum { METADATA = 95 };
     void *s = NEW_SOCKET(ZMQ_PULL);
-    static const char *const bad[] = {"", "X-a", ":x", "X-a:", "a:b", "x-a:b", "Y-a:b"};
+    static const char *const bad[] = {"", "X-a", ":x", "X-a:", "a:b", "x-a:b", "Y-a:b",
+                                      "X-:b"}; // of four bytes: a number
     if (zmq_setsockopt(s, METADATA, "X-one:1", 7) != 0)
         skip("no ZMQ_METADATA");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

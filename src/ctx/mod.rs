@@ -14,7 +14,7 @@ use crate::io::{IoHandle, IoThread, Lease};
 use crate::options::ContextOptions;
 use crate::transport::{self, DEAF_SLEEP, EventFd, Resolver};
 use inproc::Registry;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,19 +89,29 @@ impl Context {
         self.fork_generation != transport::fork_generation()
     }
 
+    /// Whether there is a place for one more socket: EMFILE beyond ZMQ_MAX_SOCKETS.
+    pub fn check_room(&self) -> Result<()> {
+        self.members_with_room().map(drop)
+    }
+
     /// Adds a socket. ETERM once termination has begun, EMFILE beyond ZMQ_MAX_SOCKETS.
     pub fn join(&self, id: u64, member: Arc<dyn Member>) -> Result<()> {
-        let max_sockets = self.options.lock().max_sockets;
-        let mut members = self.members.lock();
+        let mut members = self.members_with_room()?;
         if self.is_terminating() {
             return Err(Error::TERM);
         }
+        members.sockets.insert(id, member);
+        Ok(())
+    }
+
+    fn members_with_room(&self) -> Result<MutexGuard<'_, Members>> {
+        let max_sockets = self.options.lock().max_sockets;
+        let mut members = self.members.lock();
         let limit = *members.limit.get_or_insert(max_sockets);
         if members.sockets.len() >= usize::try_from(limit).unwrap_or(0) {
             return Err(Error::MFILE);
         }
-        members.sockets.insert(id, member);
-        Ok(())
+        Ok(members)
     }
 
     pub fn leave(&self, id: u64) {

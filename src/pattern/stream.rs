@@ -9,7 +9,7 @@
 use super::fair_queue::FairQueue;
 use super::routing::RoutingTable;
 use super::{Pattern, discard, int_value};
-use crate::abi::ZMQ_STREAM_NOTIFY;
+use crate::abi::{ZMQ_ROUTING_ID, ZMQ_STREAM_NOTIFY};
 use crate::errno::{Error, Result};
 use crate::pipe::{Body, PipeId, Pipes, Sink};
 
@@ -104,6 +104,11 @@ impl Pattern for Stream {
         // The notifications themselves are made by the connections.
         match (option, int_value(value)) {
             (ZMQ_STREAM_NOTIFY, Ok(0 | 1)) => Ok(()),
+            // The general options keep it; it is told until there is another peer.
+            (ZMQ_ROUTING_ID, _) if (1..=255).contains(&value.len()) => {
+                self.last_routing_id.clear();
+                Err(Error::INVAL)
+            }
             _ => Err(Error::INVAL),
         }
     }

@@ -29,9 +29,11 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     if context.is_terminating() {
         return Err(Error::TERM);
     }
-    let pattern = pattern::new(socket_type).ok_or(Error::INVAL)?;
     // The first socket starts the I/O threads, with the context's options as they are then.
     context.io_handles()?;
+    // libzmq looks for a place first and at the type then.
+    context.check_room()?;
+    let pattern = pattern::new(socket_type).ok_or(Error::INVAL)?;
     let options = context.options().socket_options(socket_type);
     let (number, socket) = pool::take().ok_or(Error::MFILE)?;
     let id = crate::io::next_id();
@@ -88,6 +90,15 @@ fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<
     let mut core = socket.lock();
     let open = opened(&mut core, handle)?;
     open.check_terminated()?;
+    open.process_mail();
+    call(open)
+}
+
+/// As [`with`], whether the context is terminating or not.
+fn with_terminating<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+    let socket = Socket::lookup(handle)?;
+    let mut core = socket.lock();
+    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
     open.process_mail();
     call(open)
 }
@@ -261,12 +272,12 @@ pub fn peer_state(handle: Handle, routing_id: &[u8]) -> Result<i32> {
 
 /// zmq_join(3)
 pub fn join(handle: Handle, group: &CStr) -> Result<()> {
-    with(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
+    with_terminating(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_leave(3)
 pub fn leave(handle: Handle, group: &CStr) -> Result<()> {
-    with(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
+    with_terminating(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_connect_peer(3): the routing id of the new peer. ENOTSUP: not a PEER. EFAULT: with

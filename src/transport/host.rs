@@ -124,6 +124,8 @@ fn literal(host: &Host, ipv6: bool) -> Option<SocketAddr> {
         Host::V4(addr) if ipv6 => Some(unbound(addr.to_ipv6_mapped().into())),
         Host::V4(addr) => Some(unbound((*addr).into())),
         Host::V6 { addr, .. } if ipv6 => Some(unbound((*addr).into())),
+        // A mapped address is one of IPv4, however it is written.
+        Host::V6 { addr, .. } => addr.to_ipv4_mapped().map(|addr| unbound(addr.into())),
         _ => None,
     }
 }
@@ -182,6 +184,8 @@ mod tests {
             ("127.0.0.1", true, Ok("[::ffff:127.0.0.1]:7")),
             ("[::1]", true, Ok("[::1]:7")),
             ("::1", false, Err(Error::NODEV)),
+            ("::ffff:127.0.0.1", false, Ok("127.0.0.1:7")),
+            ("::127.0.0.1", false, Err(Error::NODEV)),
             ("lo", false, Ok("127.0.0.1:7")),
             ("[fe80::1%lo]", true, Ok("[fe80::1%1]:7")),
             ("fe80::1%1", true, Ok("[fe80::1%1]:7")),
@@ -213,6 +217,7 @@ mod tests {
             ("127.0.0.1", Some(Ok("127.0.0.1:7"))),
             ("127.1", Some(Ok("127.0.0.1:7"))),
             ("::1", Some(Err(Error::INVAL))),
+            ("[::ffff:127.0.0.1]", Some(Ok("127.0.0.1:7"))),
             ("[*]", Some(Err(Error::INVAL))),
             ("", Some(Err(Error::INVAL))),
             ("127.0.0.1:00", Some(Err(Error::INVAL))),

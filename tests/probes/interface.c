@@ -27,6 +27,37 @@
 #error "error numbers"
 #endif
 
+/* What came after 4.3.4, whose header the others are compared with. */
+#ifdef ZMQ_BUILD_DRAFT_API
+#if ZMQ_HELLO_MSG != 110 || ZMQ_DISCONNECT_MSG != 111 || ZMQ_PRIORITY != 112
+#error "numbers of options"
+#endif
+#if ZMQ_BUSY_POLL != 113 || ZMQ_HICCUP_MSG != 114 || ZMQ_XSUB_VERBOSE_UNSUBSCRIBE != 115
+#error "numbers of options"
+#endif
+#if ZMQ_TOPICS_COUNT != 116 || ZMQ_NORM_MODE != 117 || ZMQ_NORM_UNICAST_NACK != 118
+#error "numbers of options"
+#endif
+#if ZMQ_NORM_BUFFER_SIZE != 119 || ZMQ_NORM_SEGMENT_SIZE != 120 || ZMQ_NORM_BLOCK_SIZE != 121
+#error "numbers of options"
+#endif
+#if ZMQ_NORM_NUM_PARITY != 122 || ZMQ_NORM_NUM_AUTOPARITY != 123 || ZMQ_NORM_PUSH != 124
+#error "numbers of options"
+#endif
+#if ZMQ_NORM_FIXED != 0 || ZMQ_NORM_CC != 1 || ZMQ_NORM_CCL != 2 || ZMQ_NORM_CCE != 3
+#error "modes of norm"
+#endif
+#if ZMQ_NORM_CCE_ECNONLY != 4 || ZMQ_RECONNECT_STOP_AFTER_DISCONNECT != 4
+#error "values of options"
+#endif
+#if ZMQ_PEER != 19 || ZMQ_CHANNEL != 20 || ZMQ_EVENT_PIPES_STATS != 0x10000
+#error "socket types, events"
+#endif
+#if ZMQ_EVENT_ALL_V1 != 0xffff || ZMQ_EVENT_ALL_V2 != 0x1ffff
+#error "events"
+#endif
+#endif
+
 /* Forward declarations with a tag, as other headers make them. */
 struct zmq_msg_t;
 struct zmq_pollitem_t;
