@@ -119,6 +119,28 @@ TEST(capture) {
     end_by_shutdown(&proxy);
 }
 
+// Who gets a message finds it captured: the capture socket comes first, and is waited for.
+TEST(capture_comes_first) {
+    struct proxy proxy = {.front = NEW_SOCKET(ZMQ_PULL),
+                          .back = NEW_SOCKET(ZMQ_PUSH),
+                          .capture = NEW_SOCKET(ZMQ_PUSH)};
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL), *tap = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(proxy.front, "inproc"));
+    CONNECT(pull, BIND(proxy.back, "inproc"));
+    const char *endpoint = BIND(proxy.capture, "inproc");
+    start_thread(&proxy.thread, run_proxy, &proxy);
+    SEND(push, "a", "b");
+    EXPECT_NOTHING(pull);
+    CONNECT(tap, endpoint);
+    EXPECT(pull, "a", "b");
+    EXPECT(tap, "a", "b");
+    SEND(push, "c");
+    EXPECT(pull, "c");
+    CHECK_EQ(GET_INT(tap, ZMQ_EVENTS), ZMQ_POLLIN);
+    EXPECT(tap, "c");
+    end_by_shutdown(&proxy);
+}
+
 // One socket as both ends: an echo.
 TEST(both_ends_the_same) {
     struct proxy proxy = {.front = NEW_SOCKET(ZMQ_REP)};
