@@ -584,6 +584,19 @@ TEST(zmtp_2_0) {
     RAW_EXPECT_LITERAL(fd, "\1\1c\0\1d");
 }
 
+// Its frames have no commands: with their flag they are nothing, whatever they say.
+TEST(zmtp_2_0_has_no_commands) {
+    void *s = NEW_SOCKET(ZMQ_XPUB);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\2\0\0");
+    RAW_SEND_LITERAL(fd, "\4\7\4PING\0\0\4\12\11SUBSCRIBE\4\2\1x\0\2\1a");
+    EXPECT_BYTES(s, "\1a", 2, false);
+    SEND(s, "b");
+    SEND(s, "abc");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\3\11\0\0\0\3abc");
+    RAW_EXPECT_SILENT(fd);
+}
+
 TEST(zmtp_2_0_identity) {
     void *s = NEW_SOCKET(ZMQ_ROUTER);
     int fd = RAW_PEER(s);
