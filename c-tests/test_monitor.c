@@ -184,6 +184,35 @@ TEST(tcp_connecter_fails_at_once) {
     }
 }
 
+// The text of the user, until a connection that came about is lost: from then on its address.
+TEST(a_name_becomes_an_address) {
+    static const char *const formats[] = {"tcp://localhost:%d", "tcp://127.0.0.1:0;127.0.0.1:%d"};
+    for (int i = 0; i < 2; i++) {
+        void *server, *client;
+        const char *endpoint;
+        make_pair("tcp", &server, &client, &endpoint);
+        char name[64];
+        snprintf(name, sizeof name, formats[i], port_of(endpoint));
+        SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+        void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+        CONNECT(client, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, name);
+        CLOSE(server);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoint);
+        server = NEW_SOCKET(ZMQ_DEALER);
+        WAIT_UNTIL(zmq_bind(server, endpoint) == 0);
+        CHECK_STR(AWAIT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, endpoint);
+        CLOSE(mon);
+    }
+}
+
 // Nothing to close yet: the address does not come to anything.
 TEST(tcp_connecter_without_an_address) {
     static const char *const endpoints[] = {"tcp://[::1]:1", "tcp://nobody-here:0;127.0.0.1:1"};
