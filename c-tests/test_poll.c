@@ -116,6 +116,19 @@ TEST(a_closed_descriptor_is_an_error) {
     CHECK_EQ(item.revents, ZMQ_POLLERR);
 }
 
+// Nothing is looked at then, and nothing said.
+TEST(an_error_leaves_what_was_there) {
+    void *push, *pull;
+    make_pair("inproc", &push, &pull);
+    SEND(push, "x");
+    char no_socket[1024] = {0};
+    zmq_pollitem_t items[] = {{pull, 0, ZMQ_POLLIN, 0x77}, {no_socket, 0, ZMQ_POLLIN, 0x77},
+                              {pull, 0, ZMQ_POLLIN, 0x77}};
+    CHECK_ERRNO(zmq_poll(items, 3, 0), ENOTSOCK);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(items[i].revents, 0x77);
+}
+
 TEST_EACH(sockets_beside_descriptors, EACH_TRANSPORT) {
     void *push, *pull;
     int fds[2];
