@@ -22,6 +22,8 @@ TEST(context_numbers) {
         CHECK_ERRNO(zmq_ctx_set_ext(context(), options[i], &value, sizeof value - 1), EINVAL);
         size = sizeof value - 1;
         CHECK_ERRNO(zmq_ctx_get_ext(context(), options[i], &value, &size), EINVAL);
+        size = sizeof value + 1;
+        CHECK_ERRNO(zmq_ctx_get_ext(context(), options[i], (char[8]){0}, &size), EINVAL);
         CHECK_ERRNO(zmq_ctx_set_ext(context(), options[i], &(int){-1}, sizeof(int)), EINVAL);
     }
     CHECK_ERRNO(zmq_ctx_set_ext(NULL, ZMQ_IO_THREADS, &(int){1}, sizeof(int)), EFAULT);
@@ -45,6 +47,16 @@ TEST(thread_name_prefix_of_letters) {
     CHECK_STR(name, "prefix");
     size = 5;
     CHECK_ERRNO(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size), EINVAL);
+    // No terminator, and the size stays as it was; with room for an int it is one.
+    memset(name, 'z', sizeof name);
+    size = 8;
+    CHECK_OK(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size));
+    CHECK_BYTES(name, size, "prefixzz", 8);
+    int number = -77;
+    CHECK_OK(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "12", 2));
+    size = sizeof number;
+    CHECK_OK(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, &number, &size));
+    CHECK_EQ(number, 12);
     CHECK_ERRNO(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "seventeen letters", 17),
                 EINVAL);
 }

@@ -23,6 +23,10 @@ TEST(arguments) {
     CHECK_ERRNO(zmq_socket_monitor(s, "ipc://file", ZMQ_EVENT_ALL), EPROTONOSUPPORT);
     CHECK_ERRNO(zmq_socket_monitor(s, "nonsense", ZMQ_EVENT_ALL), EINVAL);
     CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", 0x10000), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://none", 0));
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
     CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL & ~ZMQ_EVENT_MONITOR_STOPPED));
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
@@ -84,6 +88,7 @@ TEST(nothing_about_inproc) {
     CONNECT(peer, BIND(s, "inproc"));
     SEND(peer, "x");
     EXPECT(s, "x");
+    CHECK_ERRNO(zmq_bind(s, LAST_ENDPOINT(s)), EADDRINUSE);
     EXPECT_NOTHING(mon);
 }
 
@@ -289,6 +294,28 @@ TEST_EACH(disconnect_says_nothing_more, EACH_STREAM) {
     AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     CHECK_OK(zmq_disconnect(client, endpoint));
     EXPECT_NOTHING(mon);
+}
+
+// Of the connections that end with it nothing is said either.
+TEST_EACH(unbinding_and_closing_say_no_more, EACH_STREAM) {
+    for (int closing = 0; closing < 2; closing++) {
+        void *server, *client;
+        const char *endpoint;
+        make_pair(transport, &server, &client, &endpoint);
+        void *mon = MONITOR(server, ZMQ_EVENT_ALL);
+        CONNECT(client, endpoint);
+        AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        SET_INT(client, ZMQ_RECONNECT_IVL, -1);
+        if (closing)
+            CLOSE(server);
+        else
+            CHECK_OK(zmq_unbind(server, endpoint));
+        EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+        if (closing)
+            EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+        EXPECT_NOTHING(mon);
+        CLOSE(mon);
+    }
 }
 
 TEST(several_connections) {
