@@ -616,8 +616,10 @@ BEHAVIOUR = {
         ("the library's threads take no signals; no SIGPIPE",
          "test_fork_signals: library_threads_block_signals a_signal_stays_pending_when_the_program_blocks_it"
          " no_sigpipe no_sigpipe_on_a_reset_connection"),
-        ("a forked child: closes, ends with EINTR, makes its own context; the parent goes on",
-         "test_fork_signals: child_closes_what_it_inherits child_makes_its_own_context"
+        ("a forked child: what it inherits says EINTR and can be closed; it makes its own context; the"
+         " parent goes on",
+         "test_fork_signals: child_closes_what_it_inherits inherited_sockets_do_nothing"
+         " child_makes_its_own_context"
          " parent_goes_on_while_a_child_sits_there child_that_exits_at_once;"
          " fork_generation.rs: a_child_is_of_another_generation"),
         ("descriptors are closed on exec", "test_fork_signals: nothing_survives_exec"),

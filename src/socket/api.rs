@@ -5,7 +5,7 @@
 use super::mailbox::Port;
 use super::monitor;
 use super::wait::{Interest, Waiting};
-use super::{Guard, Open, Socket, pool};
+use super::{Guard, Open, RUNNING, Socket, TERMINATED, pool};
 use crate::abi::*;
 use crate::ctx::handles::{self, Kind};
 use crate::ctx::{self, Context};
@@ -44,7 +44,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         monitor: Arc::default(),
         sends_for: OnceLock::new(),
     });
-    socket.terminated.store(false, Ordering::Release);
+    socket.state.store(RUNNING, Ordering::Release);
     let handle = context
         .join(id, port.clone())
         .and_then(|()| handles::open(Kind::Socket, number).inspect_err(|_| context.leave(id)));
@@ -53,7 +53,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
             let open = Open::new(socket, context.clone(), port, options, pattern, number);
             *socket.lock() = Some(open);
             if context.is_terminating() {
-                socket.terminated.store(true, Ordering::Release);
+                socket.state.store(TERMINATED, Ordering::Release);
             }
             Ok(handle)
         }
@@ -86,19 +86,32 @@ fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
+    call(open)
+}
+
+/// As [`with`], but an inherited socket's options can be looked at and set.
+fn with_options<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+    let socket = Socket::lookup(handle)?;
+    let mut core = socket.lock();
+    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
+    match socket.check() {
+        Ok(()) => open.process_mail(),
+        Err(Error::INTR) => {}
+        Err(error) => return Err(error),
+    }
     call(open)
 }
 
 /// zmq_setsockopt(3). `value` is `None` for a NULL pointer.
 pub fn set_option(handle: Handle, option: i32, value: Option<&[u8]>) -> Result<()> {
-    with(handle, |open| open.set_option(option, value))
+    with_options(handle, |open| open.set_option(option, value))
 }
 
 /// zmq_getsockopt(3): stores the value in `out`, returns its length.
 pub fn option(handle: Handle, option: i32, out: &mut [u8]) -> Result<usize> {
-    with(handle, |open| open.option(option, out))
+    with_options(handle, |open| open.option(option, out))
 }
 
 /// zmq_bind(3)
@@ -156,7 +169,7 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
     let more = flags & ZMQ_SNDMORE != 0;
     let mut result = open.send(body, more);
@@ -199,7 +212,7 @@ fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
     match open.try_receive(sink) {
         Ok(()) => {

@@ -222,7 +222,7 @@ pub fn monitor(
     let (context, slot, _lease) = {
         let core = socket.lock();
         let open = core.as_ref().ok_or(Error::NOTSOCK)?;
-        open.check_terminated()?;
+        socket.check()?;
         (open.context.clone(), open.port.monitor.clone(), open.lease.clone())
     };
     if version == ZMQ_CURRENT_EVENT_VERSION && events >> 16 != 0 {
