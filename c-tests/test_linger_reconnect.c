@@ -292,6 +292,27 @@ TEST(a_message_begun_before_the_connection_broke) {
     ZMTP_EXPECT_LITERAL(fd, 0, "d");
 }
 
+// What the kernel has had a part of is not sent again; what waits behind it is.
+TEST(a_message_written_in_part_is_lost) {
+    enum { SIZE = 20000000 };
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(push, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    SEND_BYTES(push, calloc(1, SIZE), SIZE, 0);
+    SEND(push, "next", "one");
+    char begin[1000];
+    RAW_READ(fd, begin, sizeof begin);
+    close(fd);
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    ZMTP_EXPECT_LITERAL(fd, 1, "next");
+    ZMTP_EXPECT_LITERAL(fd, 0, "one");
+}
+
 // ---- IMMEDIATE ---------------------------------------------------------------------------------
 
 TEST_EACH(immediate_queues_nothing_without_a_connection, EACH_STREAM) {

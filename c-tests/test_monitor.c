@@ -41,6 +41,24 @@ TEST_OURS_ONLY(stopping_without_a_reader, "it waits for ever to say MONITOR_STOP
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
 }
 
+// It is a socket of the context, and has one reader.
+TEST(takes_a_place) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 1));
+    CHECK_ERRNO(zmq_socket_monitor(NEW_SOCKET(ZMQ_DEALER), "inproc://m", ZMQ_EVENT_ALL), EMFILE);
+}
+
+TEST(one_reader) {
+    void *s = NEW_SOCKET(ZMQ_DEALER), *first = NEW_SOCKET(ZMQ_PAIR), *second = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_LISTENING));
+    CONNECT(first, "inproc://m");
+    CONNECT(second, "inproc://m");
+    for (int i = 0; i < 2; i++) {
+        BIND(s, "tcp");
+        EXPECT_EVENT(first, ZMQ_EVENT_LISTENING);
+    }
+    EXPECT_NOTHING(second);
+}
+
 TEST(address_in_use) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_OK(zmq_bind(NEW_SOCKET(ZMQ_PAIR), "inproc://m"));

@@ -462,7 +462,8 @@ BEHAVIOUR = {
          " without_immediate_half_waits_for_the_unreachable"),
         ("half messages of a broken connection",
          "test_linger_reconnect: half_a_message_of_a_broken_connection"
-         " a_message_begun_before_the_connection_broke; test_wire: half_a_message"),
+         " a_message_begun_before_the_connection_broke a_message_written_in_part_is_lost;"
+         " test_wire: half_a_message"),
         ("HANDSHAKE_IVL of both sides",
          "test_linger_reconnect: handshake_timeout_of_the_accepting_side"
          " handshake_timeout_of_the_connecting_side handshake_timeout_off"),
@@ -551,7 +552,8 @@ BEHAVIOUR = {
     ],
     "Monitors": [
         ("arguments; one of a socket; stopped by NULL, by another, by closing",
-         "test_monitor: arguments address_in_use stopped_by_null stopped_by_another stopped_by_close"
+         "test_monitor: arguments takes_a_place one_reader address_in_use"
+         " stopped_by_null stopped_by_another stopped_by_close"
          " started_again_under_its_name"),
         ("the sequence of a listener and of a connecter",
          "test_monitor: listener tcp_connecter ipc_connecter several_connections only_what_was_asked_for"),
