@@ -314,6 +314,7 @@ TEST_EACH(inherited_sockets_do_nothing, EACH_TRANSPORT) {
         SET_INT(pull, ZMQ_LINGER, 7);
         CHECK_EQ(GET_INT(pull, ZMQ_LINGER), 7);
         SET_INT(push, ZMQ_SNDHWM, 7);
+        CHECK_OK(zmq_socket_monitor(pull, NULL, 0));
         CHECK_OK(zmq_close(push));
         CHECK_OK(zmq_close(pull));
         _exit(0);

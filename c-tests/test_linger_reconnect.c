@@ -372,6 +372,29 @@ TEST(immediate_forgets_a_lost_connection) {
     EXPECT(pull, "back");
 }
 
+// With the connection goes what waited for it.
+TEST(immediate_loses_its_queue) {
+    enum { SIZE = 1000000 };
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_IMMEDIATE, 1);
+    SET_INT(push, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64], *body = calloc(1, SIZE);
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(push, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    WAIT_EVENTS(push, ZMQ_POLLOUT);
+    for (int i = 0; i < 20; i++)
+        SEND_BYTES(push, body, SIZE, ZMQ_DONTWAIT);
+    close(fd);
+    WAIT_UNTIL(!(GET_INT(push, ZMQ_EVENTS) & ZMQ_POLLOUT));
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    WAIT_EVENTS(push, ZMQ_POLLOUT);
+    SEND(push, "new");
+    ZMTP_EXPECT_LITERAL(fd, 0, "new");
+}
+
 // ---- timeouts ----------------------------------------------------------------------------------
 
 // A raw peer that connects and says nothing.

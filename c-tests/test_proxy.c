@@ -223,6 +223,15 @@ TEST(terminate_with_push) {
     terminate(&s);
 }
 
+TEST(terminate_with_a_publisher) {
+    struct steered s;
+    start_steered(&s, ZMQ_SUB, ZMQ_XPUB);
+    EXPECT_BYTES(s.control, "\1", 1, false);
+    SEND(s.push, "through");
+    EXPECT(s.pull, "through");
+    terminate(&s);
+}
+
 static void check_statistics(struct steered *s, const uint64_t expected[8]) {
     SEND(s->control, "STATISTICS");
     for (int i = 0; i < 8; i++) {
@@ -308,6 +317,23 @@ TEST(statistics) {
         EXPECT(s.pull, "12345");
     }
     check_statistics(&s, (const uint64_t[8]){10, 50, 0, 0, 0, 0, 10, 50});
+    terminate(&s);
+}
+
+// What an echo receives counts for the front, what it sends for the back.
+TEST(statistics_of_one_socket) {
+    struct steered s = {.proxy = {.front = NEW_SOCKET(ZMQ_PAIR), .control = NEW_SOCKET(ZMQ_PAIR)},
+                        .control = NEW_SOCKET(ZMQ_PAIR)};
+    s.proxy.back = s.proxy.front;
+    void *other = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(other, BIND(s.proxy.front, "inproc"));
+    CONNECT(s.control, BIND(s.proxy.control, "inproc"));
+    start_thread(&s.proxy.thread, run_steerable, &s.proxy);
+    for (int i = 0; i < 3; i++) {
+        SEND(other, "12345");
+        EXPECT(other, "12345");
+    }
+    check_statistics(&s, (const uint64_t[8]){3, 15, 0, 0, 0, 0, 3, 15});
     terminate(&s);
 }
 

@@ -459,6 +459,7 @@ BEHAVIOUR = {
         ("IMMEDIATE",
          "test_linger_reconnect: immediate_queues_nothing_without_a_connection"
          " immediate_leaves_out_unreachable_peers immediate_forgets_a_lost_connection"
+         " immediate_loses_its_queue"
          " without_immediate_half_waits_for_the_unreachable"),
         ("half messages of a broken connection",
          "test_linger_reconnect: half_a_message_of_a_broken_connection"
@@ -607,7 +608,8 @@ BEHAVIOUR = {
         ("a full side stops the other", "test_proxy: back_pressure a_subscriber_stops_the_publisher"
          " terminates_with_a_blocked_back_side"),
         ("PAUSE, RESUME, TERMINATE, STATISTICS",
-         "test_proxy: pause_and_resume paused_proxy_terminates terminate_with_pair statistics"
+         "test_proxy: pause_and_resume paused_proxy_terminates terminate_with_pair"
+         " terminate_with_a_publisher statistics statistics_of_one_socket"
          " statistics_count_parts rep_as_control_answers_everything unknown_commands"),
     ],
     "Signals, fork, exec": [
