@@ -60,6 +60,12 @@ TEST(thread_name_prefix_of_letters) {
     size = 5;
     CHECK_ERRNO(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, name, &size), EINVAL);
     CHECK_OK(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "seventeen letters", 16));
+    // With room for an int it is one.
+    int number = -77;
+    CHECK_OK(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "12", 2));
+    size = sizeof number;
+    CHECK_OK(zmq_ctx_get_ext(context(), ZMQ_THREAD_NAME_PREFIX, &number, &size));
+    CHECK_EQ(number, 12);
     CHECK_ERRNO(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "seventeen letters", 17),
                 EINVAL);
     CHECK_ERRNO(zmq_ctx_set_ext(context(), ZMQ_THREAD_NAME_PREFIX, "", 0), EINVAL);

@@ -284,6 +284,30 @@ TEST(zmq_poll_on_a_mixture) {
     EXPECT(pull, "p");
 }
 
+// Waiting for nothing is refused, for want of a time.
+TEST(zmq_poll_for_nothing) {
+    void *gather = NEW_SOCKET(ZMQ_GATHER);
+    zmq_pollitem_t items[] = {{gather, 0, 0, 0}, {NULL, 0, 0, 0}};
+    CHECK_EQ(zmq_poll(items, 1, 0), 0);
+    CHECK_EQ(zmq_poll(items, 1, 5), 0);
+    CHECK_ERRNO(zmq_poll(items, 1, -1), EFAULT);
+    CHECK_ERRNO(zmq_poll(items, 2, -1), EFAULT);
+}
+
+// In several items, each with its own events.
+TEST_OURS_ONLY(zmq_poll_on_them_twice, "it counts the socket once") {
+    void *gather = NEW_SOCKET(ZMQ_GATHER), *scatter = NEW_SOCKET(ZMQ_SCATTER);
+    CONNECT(scatter, BIND(gather, "inproc"));
+    SEND(scatter, "x");
+    zmq_pollitem_t items[] = {{gather, 0, ZMQ_POLLIN, 0}, {gather, 0, ZMQ_POLLOUT, 0},
+                              {gather, 0, ZMQ_POLLIN | ZMQ_POLLOUT, 0}, {gather, 0, 0, 0}};
+    CHECK_EQ(zmq_poll(items, 4, DEADLINE_MS), 2);
+    CHECK_EQ(items[0].revents, ZMQ_POLLIN);
+    CHECK_EQ(items[1].revents, 0);
+    CHECK_EQ(items[2].revents, ZMQ_POLLIN);
+    CHECK_EQ(items[3].revents, 0);
+}
+
 TEST_OURS_ONLY(zmq_ppoll_on_them, "they have no descriptor to select on") {
     void *gather = NEW_SOCKET(ZMQ_GATHER), *scatter = NEW_SOCKET(ZMQ_SCATTER);
     CONNECT(scatter, BIND(gather, "tcp"));

@@ -286,6 +286,45 @@ TEST(child_closes_what_it_inherits) {
     EXPECT(pull, "after");
 }
 
+// They say EINTR, however often one asks, and leave the parent's connections alone. What is left is
+// to look at options, to set them and to close.
+TEST_EACH(inherited_sockets_do_nothing, EACH_TRANSPORT) {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(push, BIND(pull, transport));
+    SEND(push, "before");
+    EXPECT(pull, "before");
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        char buffer[8];
+        int events;
+        size_t size = sizeof events;
+        zmq_pollitem_t item = {pull, 0, ZMQ_POLLIN, 0};
+        for (int i = 0; i < 2; i++) {
+            CHECK_ERRNO(zmq_recv(pull, buffer, sizeof buffer, 0), EINTR);
+            CHECK_ERRNO(zmq_recv(pull, buffer, sizeof buffer, ZMQ_DONTWAIT), EINTR);
+            CHECK_ERRNO(zmq_poll(&item, 1, -1), EINTR);
+            CHECK_ERRNO(zmq_getsockopt(pull, ZMQ_EVENTS, &events, &size), EINTR);
+            CHECK_ERRNO(zmq_bind(pull, "inproc://new"), EINTR);
+            CHECK_ERRNO(zmq_connect(push, "inproc://new"), EINTR);
+            // libzmq may take it and do nothing with it.
+            if (zmq_send(push, "from the child", 14, ZMQ_DONTWAIT) != 14 || !reference_library())
+                CHECK_EQ(zmq_errno(), EINTR);
+        }
+        SET_INT(pull, ZMQ_LINGER, 7);
+        CHECK_EQ(GET_INT(pull, ZMQ_LINGER), 7);
+        SET_INT(push, ZMQ_SNDHWM, 7);
+        CHECK_OK(zmq_socket_monitor(pull, NULL, 0));
+        CHECK_OK(zmq_close(push));
+        CHECK_OK(zmq_close(pull));
+        _exit(0);
+    }
+    check_child(child);
+    EXPECT_NOTHING(pull);
+    SEND(push, "after");
+    EXPECT(pull, "after");
+}
+
 TEST(parent_goes_on_while_a_child_sits_there) {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     CONNECT(b, BIND(a, "tcp"));

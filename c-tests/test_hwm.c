@@ -120,6 +120,23 @@ TEST(room_comes_back_by_receiving) {
     }
 }
 
+// Room is told of when half the queue was read, not before.
+TEST(room_comes_back_after_half_the_queue) {
+    for (int limit = 2; limit <= 6; limit++) {
+        void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+        SET_INT(push, ZMQ_SNDHWM, limit);
+        SET_INT(pull, ZMQ_RCVHWM, limit);
+        CONNECT(push, BIND(pull, "inproc"));
+        CHECK_EQ(fill(push), 2 * limit);
+        for (int i = 1; i < limit; i++)
+            EXPECT(pull, "x");
+        CHECK(!shows_events(push, ZMQ_POLLOUT, 20));
+        EXPECT(pull, "x");
+        WAIT_EVENTS(push, ZMQ_POLLOUT);
+        CHECK_EQ(fill(push), limit);
+    }
+}
+
 TEST(two_peers_two_queues) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pulls[2];
     SET_INT(push, ZMQ_SNDHWM, 2);
@@ -144,6 +161,15 @@ TEST(raising_the_sender_s_limit) {
     SET_INT(push, ZMQ_SNDHWM, 5);
     CHECK_EQ(fill(push), 5);
     CHECK_EQ(drain(pull), 6);
+}
+
+TEST_OURS_ONLY(raising_the_limit_of_a_full_queue, "it waits for the peer to read") {
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_SNDHWM, 3);
+    CONNECT(push, unused_tcp_endpoint());
+    CHECK_EQ(fill(push), 3);
+    SET_INT(push, ZMQ_SNDHWM, 7);
+    CHECK_EQ(fill(push), 4);
 }
 
 TEST(lowering_below_what_waits) {

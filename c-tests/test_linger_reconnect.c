@@ -169,6 +169,17 @@ TEST_OURS_ONLY(interval_doubles_up_to_the_maximum, "4.3.4 adds a random part, 4.
         CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, expected[i]);
 }
 
+// Not even the first interval is longer than the maximum.
+TEST_OURS_ONLY(interval_beyond_the_maximum, "4.3.4 takes no notice of such a maximum, 4.3.6 does") {
+    void *s = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(s, ZMQ_RECONNECT_IVL, 100);
+    SET_INT(s, ZMQ_RECONNECT_IVL_MAX, 20);
+    void *mon = MONITOR(s, ZMQ_EVENT_CONNECT_RETRIED);
+    CONNECT(s, unused_tcp_endpoint());
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).value, 20);
+}
+
 // Neither 0 nor -1 connects again: a refused first attempt stays where it is, and a lost connection
 // takes its endpoint along.
 TEST(intervals_that_mean_never) {
@@ -281,6 +292,27 @@ TEST(a_message_begun_before_the_connection_broke) {
     ZMTP_EXPECT_LITERAL(fd, 0, "d");
 }
 
+// What the kernel has had a part of is not sent again; what waits behind it is.
+TEST(a_message_written_in_part_is_lost) {
+    enum { SIZE = 20000000 };
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(push, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    SEND_BYTES(push, calloc(1, SIZE), SIZE, 0);
+    SEND(push, "next", "one");
+    char begin[1000];
+    RAW_READ(fd, begin, sizeof begin);
+    close(fd);
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    ZMTP_EXPECT_LITERAL(fd, 1, "next");
+    ZMTP_EXPECT_LITERAL(fd, 0, "one");
+}
+
 // ---- IMMEDIATE ---------------------------------------------------------------------------------
 
 TEST_EACH(immediate_queues_nothing_without_a_connection, EACH_STREAM) {
@@ -338,6 +370,29 @@ TEST(immediate_forgets_a_lost_connection) {
     WAIT_EVENTS(push, ZMQ_POLLOUT);
     SEND(push, "back");
     EXPECT(pull, "back");
+}
+
+// With the connection goes what waited for it.
+TEST(immediate_loses_its_queue) {
+    enum { SIZE = 1000000 };
+    void *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(push, ZMQ_IMMEDIATE, 1);
+    SET_INT(push, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64], *body = calloc(1, SIZE);
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(push, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    WAIT_EVENTS(push, ZMQ_POLLOUT);
+    for (int i = 0; i < 20; i++)
+        SEND_BYTES(push, body, SIZE, ZMQ_DONTWAIT);
+    close(fd);
+    WAIT_UNTIL(!(GET_INT(push, ZMQ_EVENTS) & ZMQ_POLLOUT));
+    fd = RAW_ACCEPT(listener);
+    ZMTP_HANDSHAKE(fd, 1, "PULL", NULL);
+    WAIT_EVENTS(push, ZMQ_POLLOUT);
+    SEND(push, "new");
+    ZMTP_EXPECT_LITERAL(fd, 0, "new");
 }
 
 // ---- timeouts ----------------------------------------------------------------------------------
@@ -410,6 +465,18 @@ TEST(a_peer_without_pong_is_dropped) {
     RAW_EXPECT_CLOSED(fd);
 }
 
+// Who connected tries again: the handshake was through, so nothing else is said.
+TEST(a_server_without_pong_is_connected_to_again) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(s, ZMQ_HEARTBEAT_IVL, 50);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+    int fd = RAW_SERVER(s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+}
+
 TEST(the_ttl_of_a_silent_peer_ends_it) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
@@ -431,6 +498,36 @@ TEST(traffic_keeps_the_ttl_from_ending_it) {
     EXPECT(s, "alive");
     struct event event;
     CHECK(!event_within(mon, &event, 1300));
+}
+
+// Whatever the command; a PING that asks for no time, too.
+TEST(a_command_is_traffic) {
+    static const char *const commands[] = {"\7UNKNOWN", "\4PING\0\0"};
+    static const size_t sizes[] = {8, 7};
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+        int fd = ZMTP_PEER(s, "PUSH");
+        ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\5"); // half a second
+        ZMTP_EXPECT_LITERAL(fd, 4, "\4PONG");
+        ZMTP_SEND(fd, 4, commands[i], sizes[i]);
+        struct event event;
+        CHECK(!event_within(mon, &event, 700));
+        CLOSE(mon);
+    }
+}
+
+TEST_OURS_ONLY(part_of_a_message_is_traffic, "it waits for the whole of it") {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED);
+    int fd = ZMTP_PEER(s, "PUSH");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\5");
+    ZMTP_EXPECT_LITERAL(fd, 4, "\4PONG");
+    RAW_SEND_LITERAL(fd, "\0\5hel");
+    struct event event;
+    CHECK(!event_within(mon, &event, 700));
+    RAW_SEND_LITERAL(fd, "lo");
+    EXPECT(s, "hello");
 }
 
 // A listener that is taken back lets its connections say what they have to say.

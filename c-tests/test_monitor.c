@@ -23,6 +23,10 @@ TEST(arguments) {
     CHECK_ERRNO(zmq_socket_monitor(s, "ipc://file", ZMQ_EVENT_ALL), EPROTONOSUPPORT);
     CHECK_ERRNO(zmq_socket_monitor(s, "nonsense", ZMQ_EVENT_ALL), EINVAL);
     CHECK_ERRNO(zmq_socket_monitor(s, "inproc://m", 0x10000), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_ERRNO(zmq_socket_monitor(s, "inproc://", ZMQ_EVENT_ALL), EINVAL);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://none", 0));
+    CHECK_OK(zmq_socket_monitor(s, NULL, 0));
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
     CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL & ~ZMQ_EVENT_MONITOR_STOPPED));
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
@@ -52,6 +56,24 @@ TEST_OURS_ONLY(stopping_without_a_reader, "it waits for ever to say MONITOR_STOP
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_ALL));
     CHECK_OK(zmq_socket_monitor(s, NULL, 0));
+}
+
+// It is a socket of the context, and has one reader.
+TEST(takes_a_place) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_MAX_SOCKETS, 1));
+    CHECK_ERRNO(zmq_socket_monitor(NEW_SOCKET(ZMQ_DEALER), "inproc://m", ZMQ_EVENT_ALL), EMFILE);
+}
+
+TEST(one_reader) {
+    void *s = NEW_SOCKET(ZMQ_DEALER), *first = NEW_SOCKET(ZMQ_PAIR), *second = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(zmq_socket_monitor(s, "inproc://m", ZMQ_EVENT_LISTENING));
+    CONNECT(first, "inproc://m");
+    CONNECT(second, "inproc://m");
+    for (int i = 0; i < 2; i++) {
+        BIND(s, "tcp");
+        EXPECT_EVENT(first, ZMQ_EVENT_LISTENING);
+    }
+    EXPECT_NOTHING(second);
 }
 
 TEST(address_in_use) {
@@ -101,6 +123,7 @@ TEST(nothing_about_inproc) {
     CONNECT(peer, BIND(s, "inproc"));
     SEND(peer, "x");
     EXPECT(s, "x");
+    CHECK_ERRNO(zmq_bind(s, LAST_ENDPOINT(s)), EADDRINUSE);
     EXPECT_NOTHING(mon);
 }
 
@@ -201,6 +224,35 @@ TEST(tcp_connecter_fails_at_once) {
     }
 }
 
+// The text of the user, until a connection that came about is lost: from then on its address.
+TEST(a_name_becomes_an_address) {
+    static const char *const formats[] = {"tcp://localhost:%d", "tcp://127.0.0.1:0;127.0.0.1:%d"};
+    for (int i = 0; i < 2; i++) {
+        void *server, *client;
+        const char *endpoint;
+        make_pair("tcp", &server, &client, &endpoint);
+        char name[64];
+        snprintf(name, sizeof name, formats[i], port_of(endpoint));
+        SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+        void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+        CONNECT(client, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, name);
+        CLOSE(server);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED).address, name);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, endpoint);
+        server = NEW_SOCKET(ZMQ_DEALER);
+        WAIT_UNTIL(zmq_bind(server, endpoint) == 0);
+        CHECK_STR(AWAIT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, endpoint);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, endpoint);
+        CLOSE(mon);
+    }
+}
+
 // Nothing to close yet: the address does not come to anything.
 TEST(tcp_connecter_without_an_address) {
     static const char *const endpoints[] = {"tcp://[::1]:1", "tcp://nobody-here:0;127.0.0.1:1"};
@@ -277,6 +329,28 @@ TEST_EACH(disconnect_says_nothing_more, EACH_STREAM) {
     AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     CHECK_OK(zmq_disconnect(client, endpoint));
     EXPECT_NOTHING(mon);
+}
+
+// Of the connections that end with it nothing is said either.
+TEST_EACH(unbinding_and_closing_say_no_more, EACH_STREAM) {
+    for (int closing = 0; closing < 2; closing++) {
+        void *server, *client;
+        const char *endpoint;
+        make_pair(transport, &server, &client, &endpoint);
+        void *mon = MONITOR(server, ZMQ_EVENT_ALL);
+        CONNECT(client, endpoint);
+        AWAIT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        SET_INT(client, ZMQ_RECONNECT_IVL, -1);
+        if (closing)
+            CLOSE(server);
+        else
+            CHECK_OK(zmq_unbind(server, endpoint));
+        EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+        if (closing)
+            EXPECT_EVENT(mon, ZMQ_EVENT_MONITOR_STOPPED);
+        EXPECT_NOTHING(mon);
+        CLOSE(mon);
+    }
 }
 
 TEST(several_connections) {

@@ -897,7 +897,6 @@ TEST(maxmsgsize_drops_the_connection) {
     EXPECT_NOTHING(pull);
 }
 
-// Each frame is measured, not the message.
 // What is there already keeps the options it was made with.
 TEST_EACH(options_act_on_the_next_bind, "tcp", "ws") {
     void *s = NEW_SOCKET(ZMQ_PULL), *before = NEW_SOCKET(ZMQ_PUSH), *after = NEW_SOCKET(ZMQ_PUSH);
@@ -930,6 +929,7 @@ TEST_EACH(options_act_on_the_next_connect, "tcp", "ipc", "ws") {
     EXPECT(router, "after", "y");
 }
 
+// Each frame is measured, not the message.
 TEST(maxmsgsize_is_for_each_part) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     int64_t limit = 100;
@@ -954,6 +954,34 @@ TEST_EACH(conflate_elsewhere, EACH_TRANSPORT) {
     for (int i = 0; i < 20; i++)
         EXPECT_BYTES(b, &i, sizeof i, i % 3);
     EXPECT(b, "end");
+}
+
+// Parts are messages to it.
+TEST(conflating_parts) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(push, ZMQ_CONFLATE, 1);
+    SET_INT(pull, ZMQ_CONFLATE, 1);
+    CONNECT(push, BIND(pull, "inproc"));
+    SEND(push, "a", "b", "c");
+    EXPECT(pull, "c");
+    EXPECT_NOTHING(pull);
+}
+
+TEST_EACH_OURS_ONLY(conflate_outlives_the_sender, "the end of the pipe takes the place of the message",
+                    EACH_TRANSPORT) {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(push, ZMQ_CONFLATE, 1);
+    SET_INT(pull, ZMQ_CONFLATE, 1);
+    const char *endpoint = BIND(pull, transport);
+    void *mon = MONITOR(pull, ZMQ_EVENT_DISCONNECTED);
+    CONNECT(push, endpoint);
+    SEND(push, "newest");
+    WAIT_EVENTS(pull, ZMQ_POLLIN);
+    CLOSE(push);
+    if (strcmp(transport, "inproc") != 0)
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    EXPECT(pull, "newest");
+    EXPECT_NOTHING(pull);
 }
 
 TEST_EACH_OURS_ONLY(conflate_keeps_the_newest,

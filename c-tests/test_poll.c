@@ -116,6 +116,46 @@ TEST(a_closed_descriptor_is_an_error) {
     CHECK_EQ(item.revents, ZMQ_POLLERR);
 }
 
+// Beside what there is to read, and though nothing was asked for.
+TEST(errors_need_not_be_asked_for) {
+    int fds[2];
+    CHECK_OK(pipe(fds));
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    close(fds[1]);
+    zmq_pollitem_t items[] = {{NULL, fds[0], ZMQ_POLLIN, 0}, {NULL, fds[0], 0, 0},
+                              {NULL, fds[0], ZMQ_POLLOUT, 0}, {NULL, -1, ZMQ_POLLIN, 0x77}};
+    CHECK_EQ(zmq_poll(items, 4, 0), 3);
+    CHECK_EQ(items[0].revents, ZMQ_POLLIN | ZMQ_POLLERR);
+    CHECK_EQ(items[1].revents, ZMQ_POLLERR);
+    CHECK_EQ(items[2].revents, ZMQ_POLLERR);
+    CHECK_EQ(items[3].revents, 0); // poll(2) passes it over
+}
+
+TEST(urgent_data) {
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint), near = RAW_CONNECT(endpoint), far = RAW_ACCEPT(listener);
+    CHECK_EQ(send(near, "!", 1, MSG_OOB), 1);
+    zmq_pollitem_t item = {NULL, far, ZMQ_POLLPRI, 0};
+    CHECK_EQ(zmq_poll(&item, 1, DEADLINE_MS), 1);
+    CHECK_EQ(item.revents, ZMQ_POLLPRI);
+    item.events = ZMQ_POLLIN | ZMQ_POLLOUT | ZMQ_POLLPRI;
+    CHECK_EQ(zmq_poll(&item, 1, DEADLINE_MS), 1);
+    CHECK_EQ(item.revents, ZMQ_POLLOUT | ZMQ_POLLPRI);
+}
+
+// Nothing is looked at then, and nothing said.
+TEST(an_error_leaves_what_was_there) {
+    void *push, *pull;
+    make_pair("inproc", &push, &pull);
+    SEND(push, "x");
+    char no_socket[1024] = {0};
+    zmq_pollitem_t items[] = {{pull, 0, ZMQ_POLLIN, 0x77}, {no_socket, 0, ZMQ_POLLIN, 0x77},
+                              {pull, 0, ZMQ_POLLIN, 0x77}};
+    CHECK_ERRNO(zmq_poll(items, 3, 0), ENOTSOCK);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(items[i].revents, 0x77);
+}
+
 TEST_EACH(sockets_beside_descriptors, EACH_TRANSPORT) {
     void *push, *pull;
     int fds[2];

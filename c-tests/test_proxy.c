@@ -119,6 +119,28 @@ TEST(capture) {
     end_by_shutdown(&proxy);
 }
 
+// Who gets a message finds it captured: the capture socket comes first, and is waited for.
+TEST(capture_comes_first) {
+    struct proxy proxy = {.front = NEW_SOCKET(ZMQ_PULL),
+                          .back = NEW_SOCKET(ZMQ_PUSH),
+                          .capture = NEW_SOCKET(ZMQ_PUSH)};
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL), *tap = NEW_SOCKET(ZMQ_PULL);
+    CONNECT(push, BIND(proxy.front, "inproc"));
+    CONNECT(pull, BIND(proxy.back, "inproc"));
+    const char *endpoint = BIND(proxy.capture, "inproc");
+    start_thread(&proxy.thread, run_proxy, &proxy);
+    SEND(push, "a", "b");
+    EXPECT_NOTHING(pull);
+    CONNECT(tap, endpoint);
+    EXPECT(pull, "a", "b");
+    EXPECT(tap, "a", "b");
+    SEND(push, "c");
+    EXPECT(pull, "c");
+    CHECK_EQ(GET_INT(tap, ZMQ_EVENTS), ZMQ_POLLIN);
+    EXPECT(tap, "c");
+    end_by_shutdown(&proxy);
+}
+
 // One socket as both ends: an echo.
 TEST(both_ends_the_same) {
     struct proxy proxy = {.front = NEW_SOCKET(ZMQ_REP)};
@@ -196,6 +218,15 @@ TEST(terminate_with_pair) {
 TEST(terminate_with_push) {
     struct steered s;
     start_steered(&s, ZMQ_PULL, ZMQ_PUSH);
+    SEND(s.push, "through");
+    EXPECT(s.pull, "through");
+    terminate(&s);
+}
+
+TEST(terminate_with_a_publisher) {
+    struct steered s;
+    start_steered(&s, ZMQ_SUB, ZMQ_XPUB);
+    EXPECT_BYTES(s.control, "\1", 1, false);
     SEND(s.push, "through");
     EXPECT(s.pull, "through");
     terminate(&s);
@@ -286,6 +317,23 @@ TEST(statistics) {
         EXPECT(s.pull, "12345");
     }
     check_statistics(&s, (const uint64_t[8]){10, 50, 0, 0, 0, 0, 10, 50});
+    terminate(&s);
+}
+
+// What an echo receives counts for the front, what it sends for the back.
+TEST(statistics_of_one_socket) {
+    struct steered s = {.proxy = {.front = NEW_SOCKET(ZMQ_PAIR), .control = NEW_SOCKET(ZMQ_PAIR)},
+                        .control = NEW_SOCKET(ZMQ_PAIR)};
+    s.proxy.back = s.proxy.front;
+    void *other = NEW_SOCKET(ZMQ_PAIR);
+    CONNECT(other, BIND(s.proxy.front, "inproc"));
+    CONNECT(s.control, BIND(s.proxy.control, "inproc"));
+    start_thread(&s.proxy.thread, run_steerable, &s.proxy);
+    for (int i = 0; i < 3; i++) {
+        SEND(other, "12345");
+        EXPECT(other, "12345");
+    }
+    check_statistics(&s, (const uint64_t[8]){3, 15, 0, 0, 0, 0, 3, 15});
     terminate(&s);
 }
 

@@ -119,10 +119,10 @@ TEST_EACH(address_and_properties, EACH_STREAM) {
     EXPECT_BYTES(scene.handler, "1", 1, true);
     EXPECT_BYTES(scene.handler, "global", 6, true);
     struct frame address = RECV(scene.handler);
-    if (strcmp(transport, "tcp") == 0)
-        CHECK_STR((char *)address.data, "127.0.0.1");
-    else
-        CHECK(strncmp((char *)address.data, "localhost:", 10) == 0);
+    char expected[64] = "127.0.0.1";
+    if (strcmp(transport, "ipc") == 0)
+        snprintf(expected, sizeof expected, "localhost:%d:%d:%d", getuid(), getgid(), getpid());
+    CHECK_BYTES(address.data, address.size, expected, strlen(expected));
     EXPECT(scene.handler, "IDENT", "PLAIN", "user", "secret");
     answer(scene.handler, "200", "alice");
     SEND(scene.client, "hello");
@@ -188,6 +188,49 @@ TEST(a_router_as_handler) {
         SEND(handler, "", "1.0", "1", "200", "", names[i], "");
         EXPECT(server, names[i]);
     }
+}
+
+// Its high-water marks are not those of its requests.
+TEST(a_handler_with_a_mark_of_1) {
+    enum { CLIENTS = 10 };
+    void *handler = NEW_SOCKET(ZMQ_ROUTER), *server = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(handler, ZMQ_RCVHWM, 1);
+    SET_INT(handler, ZMQ_SNDHWM, 1);
+    CHECK_OK(zmq_bind(handler, HANDLER));
+    SET_INT(server, ZMQ_PLAIN_SERVER, 1);
+    const char *endpoint = BIND(server, "tcp");
+    for (int i = 0; i < CLIENTS; i++) {
+        void *client = NEW_SOCKET(ZMQ_PUSH);
+        set_credentials(client, "user", "secret");
+        CONNECT(client, endpoint);
+        SEND(client, "hello");
+    }
+    struct frame ids[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        ids[i] = RECV(handler);
+        EXPECT(handler, "", "1.0", "1", "", "127.0.0.1", "", "PLAIN", "user", "secret");
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        SEND_FRAME(handler, ids[i], ZMQ_SNDMORE);
+        SEND(handler, "", "1.0", "1", "200", "", "alice", "");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        EXPECT(server, "hello");
+}
+
+TEST(a_long_user_id) {
+    struct scene scene = make_scene("NULL", "tcp");
+    CONNECT(scene.client, scene.endpoint);
+    expect_question(&scene);
+    static char user[100001];
+    memset(user, 'u', sizeof user - 1);
+    answer(scene.handler, "200", user);
+    SEND(scene.client, "hello");
+    zmq_msg_t message;
+    CHECK_OK(zmq_msg_init(&message));
+    CHECK_EQ(zmq_msg_recv(&message, scene.server, 0), 5);
+    CHECK_STR(zmq_msg_gets(&message, "User-Id"), user);
+    CHECK_OK(zmq_msg_close(&message));
 }
 
 // Both sides may ask, each about the other.
@@ -262,9 +305,16 @@ TEST_EACH(malformed_replies, EACH_MECHANISM) {
         {{"1.0", "1", "", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "100", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "201", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
+        {{"1.0", "1", "20", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
+        {{"1.0", "1", "0200", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "600", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "2000", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "200", "", "", "x"}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_METADATA},
+        {{"1.0", "1", "400", "", "", "x"}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_METADATA},
+        // Of several faults the first one.
+        {{"2.0", "2", "201", "", "", "x"}, ZMQ_PROTOCOL_ERROR_ZAP_BAD_VERSION},
+        {{"1.0", "2", "201", "", "", "x"}, ZMQ_PROTOCOL_ERROR_ZAP_BAD_REQUEST_ID},
+        {{"1.0", "1", "201", "", "", "x"}, ZMQ_PROTOCOL_ERROR_ZAP_INVALID_STATUS_CODE},
         {{"1.0", "1", "200", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_MALFORMED_REPLY},
         {{"1.0"}, ZMQ_PROTOCOL_ERROR_ZAP_MALFORMED_REPLY},
         {{"1.0", "1", "200", "", "", "", ""}, ZMQ_PROTOCOL_ERROR_ZAP_MALFORMED_REPLY},
@@ -307,6 +357,28 @@ TEST(a_reply_without_delimiter) {
     SEND(handler, "x", "1.0", "1", "200", "", "", "");
     CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
              ZMQ_PROTOCOL_ERROR_ZAP_UNSPECIFIED);
+}
+
+// Nothing may come behind READY while the handler thinks.
+TEST(a_second_command_before_the_answer) {
+    struct scene scene = make_scene("NULL", "tcp");
+    static const char ready[] = "\5READY\13Socket-Type\0\0\0\6DEALER";
+    static const char *const second[] = {ready, "\5ERROR\003400", "\4PING\1\1"};
+    static const size_t sizes[] = {sizeof ready - 1, 10, 7};
+    for (int i = 0; i < 3; i++) {
+        int fd = RAW_CONNECT(scene.endpoint);
+        ZMTP_GREET(fd, 1);
+        ZMTP_SEND(fd, 4, ready, sizeof ready - 1);
+        expect_question(&scene);
+        ZMTP_SEND(fd, 4, second[i], sizes[i]);
+        CHECK_EQ(EXPECT_EVENT(scene.of_server, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL).value,
+                 ZMQ_PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND);
+        EXPECT_EVENT(scene.of_server, ZMQ_EVENT_DISCONNECTED);
+        RAW_EXPECT_CLOSED(fd);
+        answer(scene.handler, "200", "alice");
+        EXPECT_NOTHING(scene.of_server);
+        close(fd);
+    }
 }
 
 // ---- handlers that are missing, silent, or leave -----------------------------------------------

@@ -299,6 +299,17 @@ TEST(ready_without_a_socket_type) {
     EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
 }
 
+// The names are compared byte by byte: others are properties of the peer's own.
+TEST(names_of_properties_have_a_case) {
+    void *s = NEW_SOCKET(ZMQ_ROUTER);
+    int fd = RAW_PEER(s);
+    ZMTP_GREET(fd, 1);
+    ZMTP_SEND_LITERAL(fd, 4, "\5READY\13socket-type\0\0\0\3PUB\10identity\0\0\0\4name");
+    ZMTP_SEND_LITERAL(fd, 0, "hello");
+    CHECK_EQ(RECV(s).size, 5); // an id that was made up
+    EXPECT(s, "hello");
+}
+
 TEST(own_properties) {
     enum { METADATA = 95 };
     void *s = NEW_SOCKET(ZMQ_PULL);
@@ -549,8 +560,28 @@ TEST(unknown_commands_are_ignored) {
     ZMTP_SEND_LITERAL(fd, 4, "\7UNKNOWNand more");
     ZMTP_SEND_LITERAL(fd, 4, "\xffTOOLONG");
     ZMTP_SEND_LITERAL(fd, 4, "\4PONG");
+    ZMTP_SEND_LITERAL(fd, 4, "");
+    // Those of the handshake, and of another socket, are unknown here.
+    ZMTP_SEND_LITERAL(fd, 4, "\5READY");
+    ZMTP_SEND_LITERAL(fd, 4, "\5ERROR\003400");
+    ZMTP_SEND_LITERAL(fd, 4, "\4JOINgroup");
     ZMTP_SEND_LITERAL(fd, 0, "hello");
     EXPECT(s, "hello");
+    RAW_EXPECT_SILENT(fd);
+}
+
+// To a publisher, too: only the exact name counts. Messages that begin otherwise are passed up.
+TEST(what_is_no_subscription) {
+    void *s = NEW_SOCKET(ZMQ_XPUB);
+    int fd = ZMTP_PEER(s, "SUB");
+    ZMTP_SEND_LITERAL(fd, 4, "\12SUBSCRIBEx");
+    ZMTP_SEND_LITERAL(fd, 4, "\11subscribex");
+    ZMTP_SEND_LITERAL(fd, 4, "\1x");
+    ZMTP_SEND_LITERAL(fd, 0, "\11SUBSCRIBEx");
+    EXPECT(s, "\11SUBSCRIBEx");
+    ZMTP_SEND_LITERAL(fd, 0, "");
+    EXPECT(s, "");
+    SEND(s, "x");
     RAW_EXPECT_SILENT(fd);
 }
 
@@ -604,6 +635,19 @@ TEST(zmtp_2_0) {
     RAW_EXPECT_LITERAL(fd, "\1\1c\0\1d");
 }
 
+// Its frames have no commands: with their flag they are nothing, whatever they say.
+TEST(zmtp_2_0_has_no_commands) {
+    void *s = NEW_SOCKET(ZMQ_XPUB);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\1\2\0\0");
+    RAW_SEND_LITERAL(fd, "\4\7\4PING\0\0\4\12\11SUBSCRIBE\4\2\1x\0\2\1a");
+    EXPECT_BYTES(s, "\1a", 2, false);
+    SEND(s, "b");
+    SEND(s, "abc");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\3\11\0\0\0\3abc");
+    RAW_EXPECT_SILENT(fd);
+}
+
 TEST(zmtp_2_0_identity) {
     void *s = NEW_SOCKET(ZMQ_ROUTER);
     int fd = RAW_PEER(s);
@@ -648,6 +692,67 @@ TEST(zmtp_1_0_identity) {
     RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\5\0back");
 }
 
+// The routing id goes where each version has it.
+TEST(own_identity_in_old_versions) {
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *answer;
+        size_t answer_size;
+    } rows[] = {
+        {"\xff\0\0\0\0\0\0\0\1\x7f\1\5\0\0\0\5hello", 21,
+         "\xff\0\0\0\0\0\0\0\3\x7f\3\5\0\2me\0\4back", 22},
+        {"\xff\0\0\0\0\0\0\0\1\x7f\0\5\1\0\6\0hello", 21,
+         "\xff\0\0\0\0\0\0\0\3\x7f\3\5\3\0me\5\0back", 22},
+        // The greeting itself is the header of the identity.
+        {"\1\0\6\0hello", 9, "\xff\0\0\0\0\0\0\0\3\x7fme\5\0back", 18},
+    };
+    for (int i = 0; i < 3; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        SET_TEXT(s, ZMQ_ROUTING_ID, "me");
+        int fd = RAW_PEER(s);
+        RAW_SEND(fd, rows[i].bytes, rows[i].size);
+        EXPECT(s, "hello");
+        SEND(s, "back");
+        RAW_EXPECT(fd, rows[i].answer, rows[i].answer_size);
+    }
+}
+
+TEST(zmtp_1_0_frames_out) {
+    void *s = NEW_SOCKET(ZMQ_PUSH);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\1\0");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f");
+    unsigned char body[254] = {0};
+    SEND(s, "a", "");
+    RAW_EXPECT_LITERAL(fd, "\2\1a\1\0");
+    // One byte has room for 254, of which the flags are one.
+    SEND_BYTES(s, body, 253, 0);
+    RAW_EXPECT_LITERAL(fd, "\xfe\0");
+    RAW_EXPECT(fd, body, 253);
+    SEND_BYTES(s, body, 254, 0);
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\xff\0");
+    RAW_EXPECT(fd, body, 254);
+}
+
+TEST(zmtp_1_0_unknown_flags_are_ignored) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\1\0\3\xfeno\3\xff" "a1\3\0a2");
+    EXPECT(s, "no");
+    EXPECT(s, "a1", "a2");
+}
+
+// An identity in the long form: only its tenth byte tells it from a greeting.
+TEST(zmtp_1_0_long_identity) {
+    void *s = NEW_SOCKET(ZMQ_ROUTER);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\5\0name\6\0hello");
+    EXPECT(s, "name", "hello");
+    SEND(s, "name", "back");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\5\0back");
+}
+
 TEST(zmtp_1_0_long_frames) {
     void *s = NEW_SOCKET(ZMQ_PULL);
     int fd = RAW_PEER(s);
@@ -666,6 +771,17 @@ TEST(zmtp_1_0_subscriber_gets_everything) {
     EXPECT_BYTES(s, "\1", 1, false);
     SEND(s, "all");
     RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\4\0all");
+}
+
+// With a greeting it subscribes itself.
+TEST(zmtp_1_0_subscriber_with_a_greeting) {
+    void *s = NEW_SOCKET(ZMQ_XPUB);
+    int fd = RAW_PEER(s);
+    RAW_SEND_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\0\2\1\0\3\0\1a");
+    EXPECT_BYTES(s, "\1a", 2, false);
+    SEND(s, "b");
+    SEND(s, "abc");
+    RAW_EXPECT_LITERAL(fd, "\xff\0\0\0\0\0\0\0\1\x7f\3\11\1\0\4\0abc");
 }
 
 // Nobody looks at the type in the greeting of 2.0.
@@ -767,6 +883,26 @@ TEST(old_versions_are_refused_with_security) {
     }
 }
 
+// Who connected does not come back to them.
+TEST(old_versions_are_refused_for_good) {
+    for (int i = 0; i < 6; i++) {
+        void *s = NEW_SOCKET(ZMQ_PULL);
+        if (i < 3)
+            SET_TEXT(s, ZMQ_ZAP_DOMAIN, "global");
+        else
+            SET_TEXT(s, ZMQ_PLAIN_USERNAME, "user");
+        void *mon = MONITOR(s, ZMQ_EVENT_ALL & ~ZMQ_EVENT_CONNECT_DELAYED);
+        int fd = RAW_SERVER(s);
+        RAW_SEND(fd, old_pushes[i % 3].bytes, old_pushes[i % 3].size);
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        RAW_EXPECT_CLOSED(fd);
+        EXPECT_NOTHING(mon);
+        EXPECT_NOTHING(s);
+        CLOSE(mon);
+    }
+}
+
 // ---- what a peer must not say ------------------------------------------------------------------
 
 // The connection ends, the process lives, and the socket serves the next peer.
@@ -828,6 +964,26 @@ TEST(frames_over_the_limit) {
     DROPPED_AFTER("\6\x7f\xff\xff\xff\xff\xff\xff\xff");
 }
 
+// Who connected does not come back to that either; its endpoint stays.
+TEST(a_frame_over_the_limit_is_final) {
+    void *s = NEW_SOCKET(ZMQ_PULL);
+    int64_t limit = 100;
+    SET_BYTES(s, ZMQ_MAXMSGSIZE, &limit, sizeof limit);
+    void *mon = MONITOR(s, ZMQ_EVENT_ALL & ~ZMQ_EVENT_CONNECT_DELAYED);
+    int fd = RAW_SERVER(s);
+    ZMTP_HANDSHAKE(fd, 1, "PUSH", NULL);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    static const char body[101];
+    ZMTP_SEND(fd, 0, body, 100);
+    ZMTP_SEND(fd, 0, body, 101);
+    EXPECT_BYTES(s, body, 100, false);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    RAW_EXPECT_CLOSED(fd);
+    EXPECT_NOTHING(mon);
+    CHECK_OK(zmq_disconnect(s, LAST_ENDPOINT(s)));
+}
+
 // A size claimed costs nothing until the bytes come.
 TEST_OURS_ONLY(a_claimed_size_allocates_nothing, "it allocates first, and drops the connection") {
     void *s = NEW_SOCKET(ZMQ_PULL);
@@ -860,15 +1016,26 @@ TEST(error_codes_are_told) {
     static const struct {
         const char *bytes;
         size_t size;
-        int event, value;
+        int event, value; // 0 for no event but DISCONNECTED
     } rows[] = {
         {"\4\12\5ERROR\003300", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 300},
         {"\4\12\5ERROR\003400", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 400},
         {"\4\12\5ERROR\003500", 12, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, 500},
         {"\4\6\5ERROR", 8, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
          ZMQ_PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_ERROR},
+        {"\4\7\5ERROR\4", 9, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+         ZMQ_PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_ERROR},
         {"\4\6\5OTHER", 8, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
          ZMQ_PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND},
+        {"\4\0", 2, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+         ZMQ_PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND},
+        // Other reasons than a status, and properties that cannot be.
+        {"\4\12\5ERROR\003301", 12, 0, 0},
+        {"\4\14\5ERROR\5Bad!!", 14, 0, 0},
+        {"\4\7\5ERROR\0", 9, 0, 0},
+        {"\4\7\5READY\1", 9, 0, 0},
+        {"\4\31\5READY\13Socket-Type\0\0\0\3SUB", 27, 0, 0},
+        {"\4\33\5READY\13Socket-Type\0\0\0\4PUSHx", 29, 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         void *s = NEW_SOCKET(ZMQ_PULL);
@@ -879,9 +1046,13 @@ TEST(error_codes_are_told) {
         struct event event = NEXT_EVENT(mon);
         while (event.event == ZMQ_EVENT_CONNECTED || event.event == ZMQ_EVENT_CONNECT_DELAYED)
             event = NEXT_EVENT(mon);
-        if (event.event != rows[i].event || event.value != rows[i].value)
-            fail("row %zu: %s with value %#x", i, event_name(event.event), event.value);
-        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        if (rows[i].event != 0) {
+            if (event.event != rows[i].event || event.value != rows[i].value)
+                fail("row %zu: %s with value %#x", i, event_name(event.event), event.value);
+            event = NEXT_EVENT(mon);
+        }
+        if (event.event != ZMQ_EVENT_DISCONNECTED)
+            fail("row %zu: %s", i, event_name(event.event));
         // Such a failure is final: it does not come back.
         struct event later;
         CHECK(!event_within(mon, &later, ABSENCE_MS));

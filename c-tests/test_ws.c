@@ -271,6 +271,7 @@ TEST(mismatched_types) {
     SET_INT(client, ZMQ_RECONNECT_IVL, 5);
     CONNECT(client, endpoint);
     EXPECT_EVENT(of_client, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_NOTHING(of_client);
 }
 
 // ---- who is let in -----------------------------------------------------------------------------

@@ -155,6 +155,21 @@ TEST(request_of_a_client) {
     CHECK_STR(request, expected);
 }
 
+// With a mechanism other than NULL there is no going without.
+TEST_EACH(offers, "PLAIN", "CURVE") {
+    char endpoint[80], request[2048], offer[64];
+    int listener = listen_ws(endpoint, "");
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    if (strcmp(transport, "PLAIN") == 0)
+        SET_TEXT(s, ZMQ_PLAIN_USERNAME, "user");
+    else if (zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", 40))
+        skip("no CURVE");
+    CONNECT(s, endpoint);
+    read_head(RAW_ACCEPT(listener), request);
+    snprintf(offer, sizeof offer, "\r\nSec-WebSocket-Protocol: ZWS2.0/%s\r\n", transport);
+    CHECK(strstr(request, offer) != NULL);
+}
+
 TEST(each_request_has_its_own_key) {
     char endpoint[80], first[2048], second[2048];
     int listener = listen_ws(endpoint, "");

@@ -32,11 +32,18 @@ pub struct Decoder {
     pub framing: Deframing,
     /// With [`Deframing::Zmtp`] and [`Deframing::WebSocket`] only.
     pub open: Option<Box<dyn Open>>,
+    /// Frames with the flag of a command are commands; without it they are nothing, and dropped.
+    pub commands: bool,
 }
 
 impl Decoder {
     pub fn new(framing: Deframing) -> Decoder {
-        Decoder { framing, open: None }
+        Decoder { framing, open: None, commands: true }
+    }
+
+    /// The same for peers that know no commands (ZMTP 2.0).
+    pub fn without_commands(self) -> Decoder {
+        Decoder { commands: false, ..self }
     }
 
     /// The same for frames that have to be opened.

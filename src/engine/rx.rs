@@ -553,6 +553,7 @@ impl Rx {
         length: usize,
     ) -> std::result::Result<bool, Failure> {
         match command {
+            _ if !self.decoder.commands => Ok(false),
             Command::Subscribe(_) | Command::Cancel(_) => Ok(self.rules.subscriptions),
             Command::Join(_) | Command::Leave(_) if self.rules.groups => {
                 let name = if matches!(command, Command::Join(_)) { 5 } else { 6 };
@@ -567,6 +568,9 @@ impl Rx {
 
     /// Acts on a command that is not for the socket. `last`: nothing came behind it.
     fn obey(&self, body: &[u8], last: bool, link: &Link) {
+        if !self.decoder.commands {
+            return;
+        }
         if let Command::Ping { ttl_deciseconds, context } = Command::parse(body) {
             let mut frame = Vec::new();
             Command::Pong { context }.encode_frame(&mut frame);

@@ -36,7 +36,6 @@ impl Reactor {
 
     pub(super) fn start_connecting(&mut self, id: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.remote = session.endpoint.clone();
         session.local = Vec::new();
         let Origin::Connected(to) = &session.origin else { return };
         let begun = match &**to {

@@ -479,7 +479,9 @@ fn framing(version: Option<Version>, socket_type: i32) -> (Encoder, Decoder) {
         Some(Version::V2_0 | Version::V3_0) => (Encoder::plain(), Deframing::Zmtp),
         Some(version) => (Encoder::framed(version), Deframing::Legacy),
     };
-    (encoder, Decoder::new(framing))
+    let decoder = Decoder::new(framing);
+    let decoder = if version == Some(Version::V2_0) { decoder.without_commands() } else { decoder };
+    (encoder, decoder)
 }
 
 /// `None` for a mechanism this build does not have: such a socket talks to nobody.

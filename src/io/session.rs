@@ -150,12 +150,15 @@ pub(super) struct Session {
     _lease: Lease,
     pub(super) link: Option<Arc<Link>>,
     pub(super) state: State,
-    pub(super) endpoint: Vec<u8>,
     /// Where and how the proxy is reached, if there is one (ZMQ_SOCKS_PROXY).
     pub(super) proxy: Option<Box<TcpConnect>>,
     /// Both ends of the present connection, for the monitor.
     pub(super) local: Vec<u8>,
+    /// Of a connecting session the text the user gave, and once a connection was lost the address
+    /// that it had come to.
     pub(super) remote: Vec<u8>,
+    /// The address that the present connection, or the last one, came to.
+    reached: Vec<u8>,
     /// Attempts since the last successful one.
     pub(super) attempts: u32,
     pub(super) connected_before: bool,
@@ -197,8 +200,8 @@ impl Session {
             state: State::Idle,
             proxy: None,
             local: Vec::new(),
-            remote: endpoint.clone(),
-            endpoint,
+            remote: endpoint,
+            reached: Vec::new(),
             attempts: 0,
             connected_before: false,
             without_mechanism: false,
@@ -222,7 +225,11 @@ impl Session {
     pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
         if !matches!(self.transport, Transport::Ws | Transport::Wss) {
             self.local = stream.local_endpoint();
-            self.remote = stream.remote_endpoint();
+            if !self.is_connecting_side() {
+                self.remote = stream.remote_endpoint();
+            } else if self.proxy.is_none() {
+                self.reached = stream.remote_endpoint();
+            }
             return;
         }
         let text = |address: Result<SocketAddr>| match address {
@@ -368,6 +375,9 @@ impl Reactor {
         if let Some(fd) = fd {
             // Not before: who sends when it hears of this means the next connection.
             session.event(ZMQ_EVENT_DISCONNECTED, fd as u64);
+        }
+        if !session.reached.is_empty() {
+            session.remote.clone_from(&session.reached);
         }
         let connecting = session.is_connecting_side();
         if in_traffic && let Some(link) = &session.link {

@@ -5,7 +5,7 @@
 use super::mailbox::Port;
 use super::monitor;
 use super::wait::{Interest, Waiting};
-use super::{Guard, Open, Socket, opened, pool};
+use super::{Guard, Open, RUNNING, Socket, TERMINATED, opened, pool};
 use crate::abi::*;
 use crate::ctx::handles::{self, Kind};
 use crate::ctx::{self, Context};
@@ -46,7 +46,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
         monitor: Arc::default(),
         sends_for: OnceLock::new(),
     });
-    socket.terminated.store(false, Ordering::Release);
+    socket.state.store(RUNNING, Ordering::Release);
     let handle = context
         .join(id, port.clone())
         .and_then(|()| handles::open(Kind::Socket, number).inspect_err(|_| context.leave(id)));
@@ -55,7 +55,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
             let open = Open::new(socket, context.clone(), port, options, pattern, number, handle);
             *socket.lock() = Some(open);
             if context.is_terminating() {
-                socket.terminated.store(true, Ordering::Release);
+                socket.state.store(TERMINATED, Ordering::Release);
             }
             Ok(handle)
         }
@@ -89,28 +89,36 @@ fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = opened(&mut core, handle)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
     call(open)
 }
 
-/// As [`with`], whether the context is terminating or not.
-fn with_terminating<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+/// As [`with`], also where the socket's state is this error.
+fn with_despite<T>(
+    state: Error,
+    handle: Handle,
+    call: impl FnOnce(&mut Open) -> Result<T>,
+) -> Result<T> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
-    let open = core.as_mut().ok_or(Error::NOTSOCK)?;
-    open.process_mail();
+    let open = opened(&mut core, handle)?;
+    match socket.check() {
+        Ok(()) => open.process_mail(),
+        Err(error) if error == state => {}
+        Err(error) => return Err(error),
+    }
     call(open)
 }
 
 /// zmq_setsockopt(3). `value` is `None` for a NULL pointer.
 pub fn set_option(handle: Handle, option: i32, value: Option<&[u8]>) -> Result<()> {
-    with(handle, |open| open.set_option(option, value))
+    with_despite(Error::INTR, handle, |open| open.set_option(option, value))
 }
 
 /// zmq_getsockopt(3): stores the value in `out`, returns its length.
 pub fn option(handle: Handle, option: i32, out: &mut [u8]) -> Result<usize> {
-    with(handle, |open| open.option(option, out))
+    with_despite(Error::INTR, handle, |open| open.option(option, out))
 }
 
 /// zmq_bind(3)
@@ -168,7 +176,7 @@ fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = opened(&mut core, handle)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
     let more = flags & ZMQ_SNDMORE != 0;
     let mut result = open.send(body, more);
@@ -211,7 +219,7 @@ fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
     let mut core = socket.lock();
     let open = opened(&mut core, handle)?;
-    open.check_terminated()?;
+    socket.check()?;
     open.process_mail();
     match open.try_receive(sink) {
         Ok(()) => {
@@ -272,12 +280,12 @@ pub fn peer_state(handle: Handle, routing_id: &[u8]) -> Result<i32> {
 
 /// zmq_join(3)
 pub fn join(handle: Handle, group: &CStr) -> Result<()> {
-    with_terminating(handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
+    with_despite(Error::TERM, handle, |open| open.pattern.join(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_leave(3)
 pub fn leave(handle: Handle, group: &CStr) -> Result<()> {
-    with_terminating(handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
+    with_despite(Error::TERM, handle, |open| open.pattern.leave(&mut open.pipes, group.to_bytes()))
 }
 
 /// zmq_connect_peer(3): the routing id of the new peer. ENOTSUP: not a PEER. EFAULT: with

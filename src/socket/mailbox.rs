@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 //! What other threads tell a socket.
 
-use super::Socket;
 use super::monitor::MonitorSlot;
+use super::{Socket, TERMINATED};
 use crate::ctx::inproc::{End, InprocEnd, InprocPeer, InprocPort, PeerFacts};
 use crate::ctx::{Context, Member};
 use crate::engine::{Link, Owner, RxSet};
@@ -201,7 +201,7 @@ impl Member for Port {
             if !self.is_current() {
                 return;
             }
-            self.socket.terminated.store(true, Ordering::Release);
+            self.socket.state.fetch_max(TERMINATED, Ordering::Release);
         }
         self.socket.notify();
     }

@@ -35,7 +35,14 @@ use mailbox::Mailbox;
 use parking_lot::{Mutex, lock_api};
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+
+const RUNNING: u8 = 0;
+/// Its context is terminating.
+const TERMINATED: u8 = 1;
+/// This process was forked from the one that opened it: the library's threads are not here, and its
+/// connections are the other one's.
+const FORKED: u8 = 2;
 
 /// A socket. See the module's description for how long it lives.
 pub struct Socket {
@@ -43,8 +50,8 @@ pub struct Socket {
     /// Which use of this memory is the present one.
     generation: AtomicU32,
     mailbox: Mailbox,
-    /// The context is terminating.
-    terminated: AtomicBool,
+    /// Whether calls still do their work: [`RUNNING`], [`TERMINATED`] or [`FORKED`].
+    state: AtomicU8,
     /// Whoever held the lock last found nothing to receive and left everything as it was, so only
     /// mail can bring something.
     resting: AtomicBool,
@@ -72,7 +79,7 @@ impl Socket {
             core: lock_api::Mutex::new(None),
             generation: AtomicU32::new(0),
             mailbox: Mailbox::default(),
-            terminated: AtomicBool::new(false),
+            state: AtomicU8::new(RUNNING),
             resting: AtomicBool::new(false),
             waiters: Mutex::new(Vec::new()),
             waiter_count: AtomicUsize::new(0),
@@ -99,11 +106,23 @@ impl Socket {
     /// who look at hundreds of idle sockets.
     #[inline]
     pub fn is_resting(&self) -> bool {
-        self.resting.load(Ordering::Acquire) && !self.has_mail() && !self.is_terminated()
+        self.resting.load(Ordering::Acquire) && !self.has_mail() && !self.is_stopped()
     }
 
-    pub fn is_terminated(&self) -> bool {
-        self.terminated.load(Ordering::Acquire)
+    /// Whether [`check`](Socket::check) has an error.
+    pub fn is_stopped(&self) -> bool {
+        self.state.load(Ordering::Acquire) != RUNNING
+    }
+
+    /// ETERM: its context is terminating. EINTR: it was inherited from the process this one was
+    /// forked from.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        match self.state.load(Ordering::Acquire) {
+            RUNNING => Ok(()),
+            TERMINATED => Err(Error::TERM),
+            _ => Err(Error::INTR),
+        }
     }
 
     pub fn has_mail(&self) -> bool {

@@ -222,7 +222,11 @@ pub fn monitor(
     let (context, slot, _lease) = {
         let mut core = socket.lock();
         let open = opened(&mut core, handle)?;
-        open.check_terminated()?;
+        match socket.check() {
+            // Nobody tells the monitor of an inherited socket anything.
+            Err(Error::INTR) if endpoint.is_none() => return Ok(()),
+            result => result?,
+        }
         (open.context.clone(), open.port.monitor.clone(), open.lease.clone())
     };
     if version == ZMQ_CURRENT_EVENT_VERSION && events >> 16 != 0 {

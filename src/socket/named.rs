@@ -27,7 +27,7 @@ impl NamedSocket {
         self.handle as *mut c_void
     }
 
-    /// Locks the open socket. ENOTSOCK: it was closed. ETERM: its context is terminating.
+    /// Locks the open socket. ENOTSOCK: it was closed. ETERM, EINTR: see [`Socket::check`].
     #[inline]
     pub fn lock(self) -> Result<Guard> {
         let core = self.socket.lock();
@@ -35,9 +35,7 @@ impl NamedSocket {
         if core.is_none() || Socket::lookup(self.handle()).is_err() {
             return Err(Error::NOTSOCK);
         }
-        if self.socket.is_terminated() {
-            return Err(Error::TERM);
-        }
+        self.socket.check()?;
         Ok(core)
     }
 

@@ -110,12 +110,6 @@ impl Open {
         self.port.id
     }
 
-    /// ETERM once the context is terminating.
-    #[inline]
-    pub(super) fn check_terminated(&self) -> Result<()> {
-        if self.socket.is_terminated() { Err(Error::TERM) } else { Ok(()) }
-    }
-
     /// Deals with what other threads have told.
     #[inline]
     pub fn process_mail(&mut self) {

@@ -16,6 +16,11 @@ impl Open {
     /// `value` is `None` for a NULL pointer.
     pub(super) fn set_option(&mut self, option: i32, value: Option<&[u8]>) -> Result<()> {
         let bytes = value.unwrap_or_default();
+        // Of an inherited socket nobody can be told.
+        let inherited = self.socket.check() == Err(Error::INTR);
+        if inherited && matches!(option, ZMQ_SUBSCRIBE | ZMQ_UNSUBSCRIBE) {
+            return Ok(());
+        }
         if option == ZMQ_CONNECT_ROUTING_ID && self.takes_connect_routing_id() {
             if bytes.is_empty() {
                 return Err(Error::INVAL);
@@ -34,7 +39,7 @@ impl Open {
             Err(error) => return Err(error),
         }
         self.options.set(option, bytes, value.is_none())?;
-        if matches!(option, ZMQ_SNDHWM | ZMQ_RCVHWM) {
+        if matches!(option, ZMQ_SNDHWM | ZMQ_RCVHWM) && !inherited {
             self.limits_changed();
         }
         Ok(())
@@ -71,6 +76,7 @@ impl Open {
                 if out.len() < size_of::<i32>() {
                     return Err(Error::INVAL);
                 }
+                self.socket.check()?;
                 let events = self.events();
                 answer_int(out, events)
             }

@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 //! The memory of sockets, kept for ever and used again.
 
-use super::Socket;
+use super::{FORKED, Socket};
 use crate::ctx::handles::{self, Kind};
 use parking_lot::Mutex;
 use std::ffi::c_void;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 /// Sockets of one block. Blocks are never freed, so a reference to a socket is good for ever.
 const BLOCK: usize = 256;
@@ -35,9 +36,21 @@ pub fn take() -> Option<(usize, &'static Socket)> {
     }
     let mut used = USED.lock();
     let number = *used;
+    if number == 0 {
+        crate::transport::on_fork(forked);
+    }
     TABLE.get(number / BLOCK)?.get_or_init(|| (0..BLOCK).map(|_| Socket::new()).collect());
     *used += 1;
     Some((number, at(number)?))
+}
+
+/// In the child of a fork: what there is was inherited.
+fn forked() {
+    for block in TABLE.iter().map_while(OnceLock::get) {
+        for socket in block {
+            socket.state.store(FORKED, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Gives a socket's memory back for later use.

@@ -190,7 +190,7 @@ impl Waiting {
         attempt: &mut impl FnMut(&mut Open) -> Result<()>,
     ) -> Result<()> {
         let open = self.open(core)?;
-        open.check_terminated()?;
+        self.socket.check()?;
         open.process_mail();
         match attempt(open) {
             Err(Error::AGAIN) => Err(Error::AGAIN),
@@ -215,7 +215,7 @@ impl Waiting {
             });
             let open = self.open(core)?;
             open.spin = gauge.unwrap_or_default();
-            if open.read_claimed() || self.socket.has_mail() || self.socket.is_terminated() {
+            if open.read_claimed() || self.socket.has_mail() || self.socket.is_stopped() {
                 match self.attempt(core, attempt) {
                     Err(Error::AGAIN) => {}
                     result => {
@@ -258,7 +258,7 @@ impl Waiting {
 
     fn sleep_registered(&self, core: &mut Guard, parker: &Parker) -> Result<()> {
         let open = self.open(core)?;
-        if self.socket.has_mail() || self.socket.is_terminated() {
+        if self.socket.has_mail() || self.socket.is_stopped() {
             return Ok(());
         }
         let mut sleeper = None;

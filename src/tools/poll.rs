@@ -57,6 +57,8 @@ impl Item {
 
 /// zmq_poll(3), and zmq_ppoll(3) with a mask. `timeout` in milliseconds, negative for none. Returns
 /// how many items have events.
+///
+/// Errors as [`wait`]; FAULT: no events of sockets for several threads, and no timeout.
 pub fn poll(
     items: &mut [zmq_pollitem_t],
     timeout: c_long,
@@ -71,14 +73,24 @@ pub fn poll(
             &mut many
         }
     };
-    for (item, waited) in items.iter_mut().zip(&mut *waited) {
-        item.revents = 0;
+    for (item, waited) in items.iter().zip(&mut *waited) {
         let what = if item.socket.is_null() {
             What::Descriptor(item.fd)
         } else {
             What::Socket(NamedSocket::new(item.socket)?)
         };
         *waited = Item::new(what, item.events);
+    }
+    // As libzmq has it for these sockets alone.
+    if timeout < 0 && items.iter().all(|item| item.events == 0) {
+        for socket in waited.iter().filter_map(Item::socket) {
+            if socket.is_thread_safe()? {
+                return Err(Error::FAULT);
+            }
+        }
+    }
+    for item in items.iter_mut() {
+        item.revents = 0;
     }
     let count = wait(waited, timeout, mask)?;
     if mask.is_some() {

@@ -125,34 +125,32 @@ impl Proxy {
         if self.capture.is_none() {
             return Ok(self.burst(way, BURST)? > 0);
         }
-        // The capture socket may have to be waited for, which no lock may be held for.
+        // The capture socket comes first. It may have to be waited for, which no lock may be held for.
         for count in 0..BURST {
-            let moved = self.burst(way, 1)?;
+            let taken = self.take(way)?;
             self.capture(way)?;
-            if moved == 0 {
+            if !taken || self.burst(way, 1)? == 0 {
                 return Ok(count > 0);
             }
         }
         Ok(true)
     }
 
+    /// Has a message in hand that came from one end. False: there is none, or no room for it.
+    fn take(&mut self, way: usize) -> Result<bool> {
+        let active = self.state == State::Active;
+        let mut pair = Pair::lock(self.ends[way], self.ends[1 - way])?;
+        self.lanes[way].take(&mut pair, active, true)
+    }
+
     /// Forwards up to `limit` messages and returns how many it was.
     fn burst(&mut self, way: usize, limit: usize) -> Result<usize> {
         let active = self.state == State::Active;
-        let capturing = self.capture.is_some();
         let mut pair = Pair::lock(self.ends[way], self.ends[1 - way])?;
         let lane = &mut self.lanes[way];
         for count in 0..limit {
-            lane.blocked = false;
-            if !lane.complete {
-                // Of a socket that answers itself nothing is known before it has received.
-                if pair.is_two() && lane.message.is_empty() && !pair.target()?.can_send() {
-                    lane.blocked = true;
-                    return Ok(count);
-                }
-                if !active || !lane.receive(pair.source()?, capturing)? {
-                    return Ok(count);
-                }
+            if !lane.take(&mut pair, active, false)? {
+                return Ok(count);
             }
             if !lane.send(pair.target()?)? {
                 lane.blocked = true;
@@ -228,6 +226,21 @@ fn answer(control: NamedSocket, bytes: &[u8], flags: i32) -> Result<()> {
 }
 
 impl Lane {
+    /// Takes a message if the other end has room for one. False: there is none, or no room.
+    #[inline]
+    fn take(&mut self, pair: &mut Pair, active: bool, capturing: bool) -> Result<bool> {
+        self.blocked = false;
+        if self.complete {
+            return Ok(true);
+        }
+        // Of a socket that answers itself nothing is known before it has received.
+        if pair.is_two() && self.message.is_empty() && !pair.target()?.can_send() {
+            self.blocked = true;
+            return Ok(false);
+        }
+        Ok(active && self.receive(pair.source()?, capturing)?)
+    }
+
     /// Takes a message from `source`. False: there is none.
     #[inline]
     fn receive(&mut self, source: &mut Open, capturing: bool) -> Result<bool> {

@@ -25,7 +25,9 @@ pub use linux::{
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
 };
-pub use process::{SignalGuard, block_all_signals, fork_generation, sched_yield, set_timer_slack};
+pub use process::{
+    SignalGuard, block_all_signals, fork_generation, on_fork, sched_yield, set_timer_slack,
+};
 pub use scatter::read_message;
 
 use crate::errno::{Error, Result};

@@ -3,10 +3,11 @@
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
+static IN_CHILD: OnceLock<fn()> = OnceLock::new();
 
 /// A number that differs between a process and the children it forked since this function was
 /// first called. Whoever remembers it can tell whether its threads still exist, without a
@@ -14,7 +15,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 pub fn fork_generation() -> u32 {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        // SAFETY: the handler only adds to an atomic, which is allowed after a fork. It fails
+        // SAFETY: the handler only touches atomics, which is allowed after a fork. It fails
         // only for lack of memory; the number then stays as it is. The C library forgets the
         // handler should this library be unloaded.
         unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
@@ -22,9 +23,20 @@ pub fn fork_generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Has `hook` run in every child forked from now on, before anything else runs there. It may touch
+/// nothing but atomics. There is one hook, the first.
+pub fn on_fork(hook: fn()) {
+    if IN_CHILD.set(hook).is_ok() {
+        fork_generation();
+    }
+}
+
 /// Runs in the child of a fork.
 unsafe extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    if let Some(hook) = IN_CHILD.get() {
+        hook();
+    }
 }
 
 /// Gives the rest of the time slice to whoever else wants this processor.
