@@ -198,6 +198,35 @@ TEST(tcp_connecter_without_an_address) {
     }
 }
 
+// What was to be looked up goes by the user's text until it was found and lost again, then by what
+// was found.
+TEST_EACH(tcp_connecter_with_a_name, "name", "source") {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    const char *numeric = BIND(server, "tcp");
+    char text[96];
+    snprintf(text, sizeof text,
+             strcmp(transport, "name") ? "tcp://127.0.0.1:0;127.0.0.1:%d" : "tcp://localhost:%d",
+             port_of(numeric));
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    void *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    CONNECT(client, text);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, text);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, text);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, text);
+    CLOSE(server);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED).address, text);
+    for (int i = 0; i < 2; i++) {
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, numeric);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED).address, numeric);
+        CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, numeric);
+    }
+    CHECK_STR(LAST_ENDPOINT(client), text);
+    server = NEW_SOCKET(ZMQ_DEALER);
+    WAIT_UNTIL(zmq_bind(server, numeric) == 0);
+    CHECK_STR(AWAIT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, numeric);
+    CHECK_OK(zmq_disconnect(client, text));
+}
+
 TEST(ipc_connecter_refused) {
     void *client = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(client, ZMQ_RECONNECT_IVL, 10);
@@ -207,6 +236,23 @@ TEST(ipc_connecter_refused) {
         CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, "ipc://nobody");
         CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, "ipc://nobody");
     }
+}
+
+// Another path to the same file: each side calls it as it was told.
+TEST(ipc_connecter_by_another_path) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    void *of_server = MONITOR(server, ZMQ_EVENT_ALL), *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    CHECK_OK(zmq_bind(server, "ipc://a-file"));
+    CONNECT(client, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(of_server, ZMQ_EVENT_LISTENING).address, "ipc://a-file");
+    CHECK_STR(EXPECT_EVENT(of_server, ZMQ_EVENT_ACCEPTED).address, "ipc://a-file");
+    CLOSE(of_server);
+    CLOSE(server);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, "ipc://./a-file");
 }
 
 // A listener whose queue is full answers nothing: the attempt ends by its time.

@@ -150,12 +150,16 @@ pub(super) struct Session {
     _lease: Lease,
     pub(super) link: Option<Arc<Link>>,
     pub(super) state: State,
+    /// As the user gave it, and as it was found after the first connection was lost.
     pub(super) endpoint: Vec<u8>,
     /// Where and how the proxy is reached, if there is one (ZMQ_SOCKS_PROXY).
     pub(super) proxy: Option<Box<TcpConnect>>,
-    /// Both ends of the present connection, for the monitor.
+    /// Both ends of the present connection, for the monitor. On the connecting side the remote one
+    /// is `endpoint`, unless a proxy is there instead.
     pub(super) local: Vec<u8>,
     pub(super) remote: Vec<u8>,
+    /// What a connecting session's host was found to be: its endpoint after the connection is lost.
+    found: Vec<u8>,
     /// Attempts since the last successful one.
     pub(super) attempts: u32,
     pub(super) connected_before: bool,
@@ -198,6 +202,7 @@ impl Session {
             proxy: None,
             local: Vec::new(),
             remote: endpoint.clone(),
+            found: Vec::new(),
             endpoint,
             attempts: 0,
             connected_before: false,
@@ -222,7 +227,16 @@ impl Session {
     pub(super) fn name_ends(&mut self, stream: &Stream, path: &str) {
         if !matches!(self.transport, Transport::Ws | Transport::Wss) {
             self.local = stream.local_endpoint();
-            self.remote = stream.remote_endpoint();
+            let remote = stream.remote_endpoint();
+            match self.transport {
+                Transport::Ipc if self.is_connecting_side() => {}
+                Transport::Tcp | Transport::Tls
+                    if self.is_connecting_side() && self.proxy.is_none() =>
+                {
+                    self.found = remote;
+                }
+                _ => self.remote = remote,
+            }
             return;
         }
         let text = |address: Result<SocketAddr>| match address {
@@ -370,6 +384,13 @@ impl Reactor {
             session.event(ZMQ_EVENT_DISCONNECTED, fd as u64);
         }
         let connecting = session.is_connecting_side();
+        if connecting {
+            if !session.found.is_empty() {
+                session.endpoint = std::mem::take(&mut session.found);
+            }
+            session.remote = session.endpoint.clone();
+            session.local = Vec::new();
+        }
         if in_traffic && let Some(link) = &session.link {
             if notify {
                 link.inject(0, b"");
