@@ -434,18 +434,21 @@ fn over_tcp(
     })
 }
 
-/// The texts under which an endpoint of tcp or tls given by name may be known.
+/// The texts under which an endpoint of tcp or tls given by name may be known: none, if one could
+/// not connect to it.
 fn resolved_keys(transport: Transport, address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
     let key = |address: &SocketAddr| {
         tcp_endpoint(transport, address, host::zone_name(address).as_deref()).into_bytes()
     };
-    let mut keys = Vec::new();
-    if let Ok(ConnectEndpoint::Tcp(connect) | ConnectEndpoint::Tls(connect)) =
+    let Ok(ConnectEndpoint::Tcp(connect) | ConnectEndpoint::Tls(connect)) =
         ConnectEndpoint::parse(transport, address)
-        && let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6)
-    {
-        keys.extend(addresses.iter().take(1).map(key));
-    }
+    else {
+        return Vec::new();
+    };
+    let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6) else {
+        return Vec::new();
+    };
+    let mut keys: Vec<Vec<u8>> = addresses.iter().take(1).map(key).collect();
     if let Ok(BindEndpoint::Tcp(bind) | BindEndpoint::Tls(bind)) =
         BindEndpoint::parse(transport, address)
         && bind.host != Host::Any
