@@ -299,3 +299,20 @@ TEST(old_peers_are_refused) {
     }
     EXPECT_NOTHING(scene.server);
 }
+
+// The server sees it first and hangs up, which says nothing to the client: it comes again.
+TEST_EACH(types_that_do_not_match, EACH_STREAM) {
+    struct scene scene = make_scene(ZMQ_PULL, ZMQ_SUB, transport);
+    void *retries = NEW_SOCKET(ZMQ_SUB);
+    be_client(retries, &scene.of_client, scene.of_server.public_text);
+    SET_INT(retries, ZMQ_RECONNECT_IVL, 5);
+    void *mon = MONITOR(retries, ZMQ_EVENT_ALL & ~ZMQ_EVENT_CONNECT_DELAYED);
+    CONNECT(retries, scene.endpoint);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+        CHECK_EQ(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL).value, EPIPE);
+        EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+        EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+        EXPECT_EVENT(scene.server_events, ZMQ_EVENT_DISCONNECTED);
+    }
+}

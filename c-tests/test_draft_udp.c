@@ -134,6 +134,7 @@ TEST(addresses_that_cannot_be) {
         {"nosuch0;239.0.0.1:5555", false, ENODEV, ENODEV},
         {"[::1];[ff02::1]:5555", true, ENODEV, ENODEV},
         {"127.0.0.1;[ff02::1]:5555", true, ENODEV, ENODEV},
+        {"[::1];239.0.0.1:5555", true, EINVAL, EINVAL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char endpoint[128];
@@ -149,6 +150,13 @@ TEST(addresses_that_cannot_be) {
     void *radio = NEW_SOCKET(ZMQ_RADIO);
     CHECK_ERRNO(zmq_connect(radio, "udp://*:5555"), EINVAL);
     CHECK_ERRNO(zmq_connect(radio, "udp://127.0.0.1:*"), EINVAL);
+}
+
+// The thread is asked for first, the address then.
+TEST(no_io_thread) {
+    CHECK_OK(zmq_ctx_set(context(), ZMQ_IO_THREADS, 0));
+    CHECK_ERRNO(zmq_bind(NEW_SOCKET(ZMQ_DISH), "udp://127.0.0.1:x"), EMTHREAD);
+    CHECK_ERRNO(zmq_connect(NEW_SOCKET(ZMQ_RADIO), "udp://127.0.0.1:x"), EMTHREAD);
 }
 
 TEST_OURS_ONLY(binding_tells_its_errors, "it binds later and tells nobody") {

@@ -3,6 +3,7 @@
 // Endpoints: syntax and errnos, LAST_ENDPOINT, wildcards, what unbind and disconnect must be given.
 #include "harness.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,6 +11,14 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+static bool has_ipv6(void) {
+    void *s = zmq_socket(context(), ZMQ_PAIR);
+    SET_INT(s, ZMQ_IPV6, 1);
+    bool has = zmq_bind(s, "tcp://[::1]:*") == 0;
+    CHECK_OK(zmq_close(s));
+    return has;
+}
 
 // ---- syntax ------------------------------------------------------------------------------------
 
@@ -45,6 +54,25 @@ TEST(udp_is_not_for_these_types) {
         CHECK_ERRNO(zmq_connect(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
         CHECK_ERRNO(zmq_unbind(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
         CHECK_ERRNO(zmq_disconnect(s, "udp://127.0.0.1:5555"), ENOCOMPATPROTO);
+    }
+}
+
+TEST(transports_that_are_not_built_in) {
+    static const char *const endpoints[] = {"pgm://127.0.0.1;239.0.0.1:5555", "norm://127.0.0.1:5555",
+                                            "vmci://@:5555"};
+    static const char *const names[] = {"pgm", "norm", "vmci"};
+    for (int i = 0; i < 3; i++) {
+        if (zmq_has(names[i]))
+            continue;
+        // That comes first, whether or not the type could use it.
+        static const int types[] = {ZMQ_PUB, ZMQ_PAIR};
+        for (int k = 0; k < 2; k++) {
+            void *s = NEW_SOCKET(types[k]);
+            CHECK_ERRNO(zmq_bind(s, endpoints[i]), EPROTONOSUPPORT);
+            CHECK_ERRNO(zmq_connect(s, endpoints[i]), EPROTONOSUPPORT);
+            CHECK_ERRNO(zmq_unbind(s, endpoints[i]), EPROTONOSUPPORT);
+            CHECK_ERRNO(zmq_disconnect(s, endpoints[i]), EPROTONOSUPPORT);
+        }
     }
 }
 
@@ -113,14 +141,47 @@ TEST(tcp_brackets) {
 TEST(tcp_zones) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(s, ZMQ_IPV6, 1);
-    static const char *const bad[] = {"tcp://[::1%]:*", "tcp://[::1%0]:*"};
-    for (int i = 0; i < 2; i++)
+    static const char *const bad[] = {"tcp://[::1%]:*", "tcp://[::1%0]:*", "tcp://[::1%nosuch]:*"};
+    for (int i = 0; i < 3; i++)
         CHECK_ERRNO(zmq_bind(s, bad[i]), EINVAL);
+    CHECK_ERRNO(zmq_bind(s, "tcp://[::1]%lo:*"), ENODEV);
+    // By name or number; where a zone means nothing it is not told.
+    static const char *const good[][2] = {
+        {"tcp://[::1%lo]:*", "tcp://[::1]:"}, {"tcp://::1%1:*", "tcp://[::1]:"},
+        {"tcp://[::1%99]:*", "tcp://[::1]:"}, {"tcp://[*%lo]:*", "tcp://[::]:"},
+        {"tcp://127.0.0.1%lo:*", "tcp://[::ffff:127.0.0.1]:"},
+    };
+    if (!has_ipv6())
+        skip("no IPv6");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        const char *endpoint = BIND_ADDRESS(s, good[i][0]);
+        CHECK(strncmp(endpoint, good[i][1], strlen(good[i][1])) == 0);
+    }
+}
+
+// As atoi() has it, but not nothing and not too much.
+TEST(tcp_bind_reads_a_number) {
+    static const char *const bad[] = {"00", "0x", " 0", "+0", "*x", "**", "!"};
+    char address[64], text[64];
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%s", bad[i]);
+        CHECK_ERRNO(zmq_bind(s, address), EINVAL);
+    }
+    CHECK_ERRNO(zmq_bind(s, "tcp://127.0.0.1:1:0"), ENODEV);
+    static const char *const forms[] = {"tcp://127.0.0.1:%dx", "tcp://127.0.0.1:00%d",
+                                        "tcp://127.0.0.1:%d*"};
+    for (int i = 0; i < 3; i++) {
+        const char *free = unused_tcp_endpoint();
+        snprintf(text, sizeof text, forms[i], port_of(free));
+        CHECK_STR(BIND_ADDRESS(s, text), free);
+    }
 }
 
 TEST_OURS_ONLY(tcp_ports_above_65535, "it takes the lower 16 bits") {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_ERRNO(zmq_bind(s, "tcp://127.0.0.1:99999"), EINVAL);
+    CHECK_ERRNO(zmq_bind(s, "tcp://127.0.0.1:-1"), EINVAL);
     CHECK_ERRNO(zmq_connect(s, "tcp://127.0.0.1:99999"), EINVAL);
 }
 
@@ -219,12 +280,55 @@ TEST(tcp_source_address) {
     }
 }
 
-static bool has_ipv6(void) {
-    void *s = zmq_socket(context(), ZMQ_PAIR);
-    SET_INT(s, ZMQ_IPV6, 1);
-    bool has = zmq_bind(s, "tcp://[::1]:*") == 0;
-    CHECK_OK(zmq_close(s));
-    return has;
+// The connection comes from there, also when it is made again.
+TEST(tcp_source_address_is_bound) {
+    char endpoint[64], address[128];
+    int listener = RAW_LISTEN(endpoint), port = port_of(unused_tcp_endpoint());
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(s, ZMQ_RECONNECT_IVL, 10);
+    snprintf(address, sizeof address, "tcp://127.0.0.2:%d;127.0.0.1:%d", port, port_of(endpoint));
+    CONNECT(s, address);
+    for (int i = 0; i < 3; i++) {
+        int fd = RAW_ACCEPT(listener);
+        struct sockaddr_in from;
+        socklen_t size = sizeof from;
+        CHECK_OK(getpeername(fd, (struct sockaddr *)&from, &size));
+        CHECK_STR(inet_ntoa(from.sin_addr), "127.0.0.2");
+        CHECK_EQ(ntohs(from.sin_port), port);
+        close(fd);
+    }
+}
+
+// What cannot be a source is found out later, and nobody is ever connected.
+TEST(tcp_source_that_cannot_be) {
+    char endpoint[64], address[128];
+    int listener = RAW_LISTEN(endpoint);
+    static const char *const sources[] = {"localhost:0", "127.0.0.1", "127.0.0.1:0;127.0.0.1:0"};
+    for (int i = 0; i < 3; i++) {
+        void *s = NEW_SOCKET(ZMQ_DEALER);
+        SET_INT(s, ZMQ_RECONNECT_IVL, 5);
+        void *mon = MONITOR(s, ZMQ_EVENT_ALL);
+        snprintf(address, sizeof address, "tcp://%s;127.0.0.1:%d", sources[i], port_of(endpoint));
+        CONNECT(s, address);
+        for (int k = 0; k < 2; k++)
+            EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+        CLOSE(mon);
+    }
+    CHECK(!raw_readable(listener));
+}
+
+// Whoever binds has no use for one, but it must be one.
+TEST(tcp_bind_with_a_source_address) {
+    static const char *const good[] = {"tcp://127.0.0.1:0;127.0.0.1:*", "tcp://*:*;127.0.0.1:*",
+                                       "tcp://lo:0;lo:*"};
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    for (int i = 0; i < 3; i++)
+        CHECK(strncmp(BIND_ADDRESS(s, good[i]), "tcp://127.0.0.1:", 16) == 0);
+    static const char *const bad[] = {"tcp://x;127.0.0.1:*", "tcp://;127.0.0.1:*",
+                                      "tcp://127.0.0.1;127.0.0.1:*", "tcp://127.0.0.1:*;"};
+    for (int i = 0; i < 4; i++)
+        CHECK_ERRNO(zmq_bind(s, bad[i]), EINVAL);
+    CHECK_ERRNO(zmq_bind(s, "tcp://localhost:0;127.0.0.1:*"), ENODEV);
 }
 
 TEST(tcp_ipv6) {
@@ -474,6 +578,36 @@ TEST(disconnect_by_the_text_of_connect) {
     CHECK_ERRNO(zmq_disconnect(s, "tcp://localhost:9"), ENOENT);
 }
 
+// What is not found as it stands is looked up, as one would connect to it; names of interfaces are
+// none of those. A connection is known by the text it was made with.
+TEST(disconnect_by_another_text) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    static const char *const texts[] = {"tcp://localhost:9", "tcp://[127.0.0.1]:9", "tcp://127.0.0.1:09"};
+    for (int i = 0; i < 3; i++) {
+        CONNECT(s, "tcp://127.0.0.1:9");
+        CHECK_OK(zmq_disconnect(s, texts[i]));
+        CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);
+        CONNECT(s, texts[i]);
+        CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);
+        CHECK_OK(zmq_disconnect(s, texts[i]));
+    }
+    CONNECT(s, "tcp://127.0.0.1:0;127.0.0.1:9");
+    CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);
+    static const char *const none[] = {"tcp://nobody.invalid:9", "tcp://127.0.0.1:x", "tcp://127.0.0.1",
+                                       "tcp://127.0.0.1:*", "tcp://a b:9", "ws://nothing", "ipc://@"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        CHECK_ERRNO(zmq_disconnect(s, none[i]), ENOENT);
+}
+
+TEST(unbind_by_an_interface) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND_ADDRESS(s, "tcp://lo:*");
+    char text[64];
+    snprintf(text, sizeof text, "tcp://lo:%d", port_of(endpoint));
+    CHECK_ERRNO(zmq_unbind(s, text), ENOENT);
+    CHECK_OK(zmq_unbind(s, endpoint));
+}
+
 TEST(disconnect_of_what_is_not_connected) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);
@@ -544,6 +678,23 @@ TEST_EACH(dealer_sub_pub_req_connect_once, EACH_STREAM, "ws") {
         CHECK(!event_within(mon, &event, ABSENCE_MS));
         CLOSE(mon);
     }
+}
+
+// It is the text that counts.
+TEST(another_text_is_another_connection) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(router, "tcp");
+    char text[64];
+    void *mon = MONITOR(router, ZMQ_EVENT_ACCEPTED);
+    snprintf(text, sizeof text, "tcp://localhost:%d", port_of(endpoint));
+    for (int i = 0; i < 2; i++) {
+        CONNECT(dealer, endpoint);
+        CONNECT(dealer, text);
+    }
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_ACCEPTED);
+    struct event event;
+    CHECK(!event_within(mon, &event, ABSENCE_MS));
 }
 
 // Over inproc every zmq_connect is a connection.
@@ -636,6 +787,18 @@ TEST(ipc_missing_directory) {
     CHECK_ERRNO(zmq_bind(NEW_SOCKET(ZMQ_PAIR), "ipc://no/such/directory"), ENOENT);
 }
 
+// A directory is not replaced.
+TEST(ipc_paths_that_cannot_be) {
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    CHECK_OK(mkdir("directory", 0700));
+    static const char *const directories[] = {"ipc://directory", "ipc://directory/", "ipc://.", "ipc:///"};
+    for (int i = 0; i < 4; i++)
+        CHECK_ERRNO(zmq_bind(s, directories[i]), EADDRINUSE);
+    CHECK_OK(zmq_bind(s, "ipc://a-file"));
+    CHECK_ERRNO(zmq_bind(s, "ipc://a-file/b"), ENOTDIR);
+    CHECK_STR(LAST_ENDPOINT(s), "ipc://a-file");
+}
+
 TEST(ipc_bind_replaces_the_file) {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *c = NEW_SOCKET(ZMQ_PAIR);
     CHECK_OK(zmq_bind(a, "ipc://a-file"));
@@ -688,6 +851,22 @@ TEST(ipc_wildcard) {
     CHECK_ERRNO(access(path, F_OK), ENOENT);
 }
 
+// Whatever follows the star; zmq_unbind removes file and directory.
+TEST(ipc_wildcard_and_more) {
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    static const char *const wild[] = {"ipc://*", "ipc://*.sock", "ipc://**"};
+    for (int i = 0; i < 3; i++) {
+        const char *endpoint = BIND_ADDRESS(s, wild[i]);
+        CHECK(strncmp(endpoint, "ipc://tmp", 9) == 0);
+        char *path = strdup(endpoint + 6);
+        CHECK_OK(access(path, F_OK));
+        CHECK_ERRNO(zmq_unbind(s, wild[i]), ENOENT);
+        CHECK_OK(zmq_unbind(s, endpoint));
+        *strrchr(path, '/') = '\0';
+        WAIT_UNTIL(access(path, F_OK) != 0);
+    }
+}
+
 TEST(ipc_wildcard_in_tmpdir) {
     CHECK_OK(mkdir("own", 0700));
     CHECK_OK(setenv("TMPDIR", "own", 1));
@@ -715,6 +894,16 @@ TEST(ipc_abstract) {
     CHECK_ERRNO(zmq_connect(b, "ipc://@"), EINVAL);
 }
 
+TEST(ipc_abstract_name_length) {
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    char endpoint[256];
+    snprintf(endpoint, sizeof endpoint, "ipc://@%0106d", (int)getpid());
+    CHECK_STR(BIND_ADDRESS(s, endpoint), endpoint);
+    snprintf(endpoint, sizeof endpoint, "ipc://@%0107d", (int)getpid());
+    CHECK_ERRNO(zmq_bind(s, endpoint), ENAMETOOLONG);
+    CHECK_ERRNO(zmq_connect(s, endpoint), ENAMETOOLONG);
+}
+
 TEST(ipc_connect_before_bind) {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     SET_INT(b, ZMQ_RECONNECT_IVL, 10);
@@ -735,6 +924,21 @@ TEST(ipc_use_fd) {
     CHECK_OK(zmq_bind(a, "ipc://given"));
     CONNECT(b, "ipc://given");
     BOUNCE(a, b);
+}
+
+// Its own name counts, not the one in the endpoint.
+TEST_EACH(ipc_use_fd_of_another_name, "ipc://other", "ipc://*") {
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "given"};
+    CHECK_OK(bind(fd, (struct sockaddr *)&address, sizeof address));
+    CHECK_OK(listen(fd, 5));
+    void *s = NEW_SOCKET(ZMQ_PAIR);
+    SET_INT(s, ZMQ_USE_FD, fd);
+    CHECK_STR(BIND_ADDRESS(s, transport), "ipc://given");
+    CHECK_OK(access("given", F_OK));
+    CHECK(access("other", F_OK) != 0);
+    CHECK_ERRNO(zmq_unbind(s, "ipc://other"), ENOENT);
+    CHECK_OK(zmq_unbind(s, "ipc://given"));
 }
 
 // ---- inproc ------------------------------------------------------------------------------------
@@ -855,6 +1059,45 @@ TEST(inproc_checks_no_types) {
     CONNECT(push, BIND(pair, "inproc"));
     SEND(push, "odd");
     EXPECT(pair, "odd");
+}
+
+// Types that have nothing to say to each other: what is a command elsewhere is a message here.
+TEST(inproc_subscriptions_are_messages_to_others) {
+    static const int peers[] = {ZMQ_PULL, ZMQ_PAIR, ZMQ_DEALER};
+    for (int i = 0; i < 3; i++) {
+        void *peer = NEW_SOCKET(peers[i]), *sub = NEW_SOCKET(ZMQ_SUB);
+        SET_TEXT(sub, ZMQ_SUBSCRIBE, "before");
+        CONNECT(sub, BIND(peer, "inproc"));
+        SET_TEXT(sub, ZMQ_SUBSCRIBE, "");
+        SET_TEXT(sub, ZMQ_UNSUBSCRIBE, "before");
+        EXPECT(peer, "before");
+        EXPECT(peer, "");
+        EXPECT(peer, "before");
+        EXPECT_NOTHING(peer);
+    }
+    void *pub = NEW_SOCKET(ZMQ_PUB), *push = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(push, BIND(pub, "inproc"));
+    SEND(push, "nothing to a PUB");
+    SEND(pub, "nothing to a PUSH");
+    CHECK_EQ(GET_INT(push, ZMQ_EVENTS), ZMQ_POLLOUT);
+}
+
+// There is no handshake, so nobody is asked for a password or a key, and no handler for anybody.
+TEST(inproc_has_no_security) {
+    void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR), *handler = NEW_SOCKET(ZMQ_REP);
+    CHECK_OK(zmq_bind(handler, "inproc://zeromq.zap.01"));
+    SET_TEXT(a, ZMQ_ZAP_DOMAIN, "domain");
+    SET_INT(a, ZMQ_PLAIN_SERVER, 1);
+    SET_TEXT(b, ZMQ_PLAIN_USERNAME, "user");
+    // Nor are there limits of a connection, or heartbeats.
+    int64_t limit = 2;
+    CHECK_OK(zmq_setsockopt(a, ZMQ_MAXMSGSIZE, &limit, sizeof limit));
+    SET_INT(a, ZMQ_HEARTBEAT_IVL, 1);
+    SET_INT(a, ZMQ_HEARTBEAT_TIMEOUT, 1);
+    CONNECT(b, BIND(a, "inproc"));
+    BOUNCE(a, b);
+    EXPECT_NOTHING(handler);
+    BOUNCE(a, b);
 }
 
 struct racer {

@@ -172,6 +172,18 @@ TEST_OURS_ONLY(raising_the_limit_of_a_full_queue, "it waits for the peer to read
     CHECK_EQ(fill(push), 4);
 }
 
+TEST_OURS_ONLY(raising_the_limit_of_a_full_pipe, "it shows once the reader has read half of it") {
+    void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
+    SET_INT(push, ZMQ_SNDHWM, 1);
+    SET_INT(pull, ZMQ_RCVHWM, 1);
+    CONNECT(push, BIND(pull, "inproc"));
+    CHECK_EQ(fill(push), 2);
+    SET_INT(push, ZMQ_SNDHWM, 5);
+    CHECK_EQ(GET_INT(push, ZMQ_EVENTS), ZMQ_POLLOUT);
+    CHECK_EQ(fill(push), 4);
+    CHECK_EQ(drain(pull), 6);
+}
+
 TEST(lowering_below_what_waits) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     SET_INT(push, ZMQ_SNDHWM, 100);

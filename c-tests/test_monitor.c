@@ -248,6 +248,7 @@ TEST(a_name_becomes_an_address) {
         server = NEW_SOCKET(ZMQ_DEALER);
         WAIT_UNTIL(zmq_bind(server, endpoint) == 0);
         CHECK_STR(AWAIT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, endpoint);
+        CHECK_STR(LAST_ENDPOINT(client), name);
         CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, endpoint);
         CLOSE(mon);
     }
@@ -267,6 +268,9 @@ TEST(tcp_connecter_without_an_address) {
     }
 }
 
+// What was to be looked up goes by the user's text until it was found and lost again, then by what
+// was found.
+
 TEST(ipc_connecter_refused) {
     void *client = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(client, ZMQ_RECONNECT_IVL, 10);
@@ -276,6 +280,23 @@ TEST(ipc_connecter_refused) {
         CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED).address, "ipc://nobody");
         CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, "ipc://nobody");
     }
+}
+
+// Another path to the same file: each side calls it as it was told.
+TEST(ipc_connecter_by_another_path) {
+    void *server = NEW_SOCKET(ZMQ_DEALER), *client = NEW_SOCKET(ZMQ_DEALER);
+    void *of_server = MONITOR(server, ZMQ_EVENT_ALL), *mon = MONITOR(client, ZMQ_EVENT_ALL);
+    SET_INT(client, ZMQ_RECONNECT_IVL, 10);
+    CHECK_OK(zmq_bind(server, "ipc://a-file"));
+    CONNECT(client, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_SUCCEEDED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(of_server, ZMQ_EVENT_LISTENING).address, "ipc://a-file");
+    CHECK_STR(EXPECT_EVENT(of_server, ZMQ_EVENT_ACCEPTED).address, "ipc://a-file");
+    CLOSE(of_server);
+    CLOSE(server);
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED).address, "ipc://./a-file");
+    CHECK_STR(EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED).address, "ipc://./a-file");
 }
 
 // A listener whose queue is full answers nothing: the attempt ends by its time.

@@ -229,6 +229,24 @@ TEST_EACH(subscriptions_before_connecting, EACH_TRANSPORT) {
     CHECK_EQ(seen, 111);
 }
 
+// A new peer is told of everything in the order of the bytes, each topic once, and of a subscriber
+// that leaves the same is said.
+TEST_EACH(topics_in_order, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
+    static const char *const given[] = {"b", "a", "", "abc", "ab", "\x80q", "B", "a"};
+    static const char *const sorted[] = {"", "B", "a", "ab", "abc", "b", "\x80q"};
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    for (int i = 0; i < 8; i++)
+        subscribe(sub, given[i]);
+    CONNECT(sub, BIND(xpub, transport));
+    for (int i = 0; i < 7; i++)
+        expect_subscription(xpub, 1, sorted[i]);
+    CLOSE(sub);
+    for (int i = 0; i < 7; i++)
+        expect_subscription(xpub, 0, sorted[i]);
+    EXPECT_NOTHING(xpub);
+}
+
 TEST_EACH(xpub_verbose, EACH_TRANSPORT) {
     void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
     make_pair(transport, &xpub, &sub);
@@ -308,6 +326,54 @@ TEST_EACH(xsub_sends_other_messages, EACH_TRANSPORT) {
     EXPECT(xpub, "hello", "xpub");
     SEND(xsub, "");
     EXPECT(xpub, "");
+}
+
+// What is not subscribed to need not be cancelled, what is subscribed to twice only once.
+TEST_EACH(xsub_counts_subscriptions, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    SET_INT(xpub, ZMQ_XPUB_VERBOSER, 1);
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND_BYTES(xsub, "\0a", 2, 0);
+    SEND(xsub, "\1a");
+    SEND(xsub, "\1a");
+    for (int i = 0; i < 3; i++)
+        SEND_BYTES(xsub, "\0a", 2, 0);
+    SEND(xsub, "end");
+    expect_subscription(xpub, 1, "a");
+    expect_subscription(xpub, 1, "a");
+    expect_subscription(xpub, 0, "a");
+    EXPECT(xpub, "end");
+}
+
+// SUB takes what it has subscribed to, XSUB what comes.
+TEST(xsub_filters_nothing) {
+    static const int types[] = {ZMQ_XSUB, ZMQ_SUB};
+    for (int i = 0; i < 2; i++) {
+        void *s = NEW_SOCKET(types[i]);
+        int fd = ZMTP_PEER(s, "PUB");
+        if (i == 1)
+            subscribe(s, "last");
+        ZMTP_SEND_LITERAL(fd, 1, "unasked");
+        ZMTP_SEND_LITERAL(fd, 0, "for");
+        ZMTP_SEND_LITERAL(fd, 0, "last");
+        if (i == 0)
+            EXPECT(s, "unasked", "for");
+        EXPECT(s, "last");
+    }
+}
+
+// It can always send: what a full publisher has no room for is dropped.
+TEST(a_full_publisher_misses_messages) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    SET_INT(xsub, ZMQ_SNDHWM, 2);
+    SET_INT(xpub, ZMQ_RCVHWM, 2);
+    CONNECT(xsub, BIND(xpub, "inproc"));
+    for (int i = 0; i < 20; i++)
+        CHECK(TRY_SEND(xsub, "hello"));
+    CHECK_EQ(GET_INT(xsub, ZMQ_EVENTS), ZMQ_POLLOUT);
+    for (int i = 0; i < 4; i++)
+        EXPECT(xpub, "hello");
+    EXPECT_NOTHING(xpub);
 }
 
 // PUB has no use for what comes from below.
@@ -459,6 +525,52 @@ TEST_EACH(xpub_manual_repeats, EACH_TRANSPORT) {
     }
 }
 
+// Before anything was received nobody is meant; a message that is no subscription changes nothing.
+TEST_EACH(xpub_manual_applies_to_the_last_subscription, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *first = NEW_SOCKET(ZMQ_XSUB), *other = NEW_SOCKET(ZMQ_XSUB);
+    CHECK_ERRNO(zmq_setsockopt(xpub, ZMQ_SUBSCRIBE, "a", 1), EINVAL);
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    SET_TEXT(xpub, ZMQ_UNSUBSCRIBE, "a");
+    const char *endpoint = BIND(xpub, transport);
+    CONNECT(first, endpoint);
+    CONNECT(other, endpoint);
+    SEND(first, "\1a");
+    expect_subscription(xpub, 1, "a");
+    SEND(other, "hello");
+    EXPECT(xpub, "hello");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "b");
+    SEND(xpub, "b");
+    EXPECT(first, "b");
+    EXPECT_NOTHING(other);
+}
+
+// What was applied before the option was set stays, what is given under it as well.
+TEST_EACH(xpub_manual_set_and_reset, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
+    CONNECT(xsub, BIND(xpub, transport));
+    SEND(xsub, "\1a");
+    expect_subscription(xpub, 1, "a");
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 1);
+    SEND_BYTES(xsub, "\0a", 2, 0);
+    expect_subscription(xpub, 0, "a");
+    SEND(xpub, "a");
+    EXPECT(xsub, "a");
+    SEND(xsub, "\1b");
+    expect_subscription(xpub, 1, "b");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "b");
+    SET_INT(xpub, ZMQ_XPUB_MANUAL, 0);
+    SEND(xpub, "b");
+    EXPECT(xsub, "b");
+    SEND_BYTES(xsub, "\0b", 2, 0);
+    expect_subscription(xpub, 0, "b");
+    SEND(xpub, "b");
+    EXPECT_NOTHING(xsub);
+    CLOSE(xsub);
+    expect_subscription(xpub, 0, "a");
+    EXPECT_NOTHING(xpub);
+}
+
 // A PUB in manual mode takes the options, but nobody can tell it what to apply.
 TEST_EACH(pub_manual_is_of_no_use, EACH_TRANSPORT) {
     void *pub = NEW_SOCKET(ZMQ_PUB), *xsub = NEW_SOCKET(ZMQ_XSUB);
@@ -490,6 +602,26 @@ TEST_EACH(xpub_manual_last_value, EACH_TRANSPORT) {
     EXPECT(other, "a2");
     EXPECT(other, "a3");
     EXPECT(sub, "a3");
+}
+
+// That one message is used up even if it is not for its subscriber.
+TEST_EACH(xpub_manual_last_value_only_if_it_matches, EACH_TRANSPORT) {
+    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, &xpub, &sub);
+    if (!knows_option(xpub, XPUB_MANUAL_LAST_VALUE))
+        skip("no ZMQ_XPUB_MANUAL_LAST_VALUE");
+    CONNECT(other, LAST_ENDPOINT(xpub));
+    join(xpub, sub, "a");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
+    SEND(xpub, "a1");
+    EXPECT(sub, "a1");
+    join(xpub, other, "b");
+    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "b");
+    SEND(xpub, "a2");
+    SEND(xpub, "a3");
+    SEND(xpub, "b1");
+    EXPECT(sub, "a3");
+    EXPECT(other, "b1");
 }
 
 TEST_EACH(topics_count, EACH_TRANSPORT) {
@@ -532,14 +664,21 @@ TEST_EACH(welcome_message, EACH_TRANSPORT) {
     EXPECT_NOTHING(uninterested);
 }
 
-TEST_EACH(welcome_message_taken_back, EACH_TRANSPORT) {
-    void *xpub = NEW_SOCKET(ZMQ_XPUB), *sub = NEW_SOCKET(ZMQ_SUB);
-    SET_TEXT(xpub, ZMQ_XPUB_WELCOME_MSG, "welcome");
-    CHECK_OK(zmq_setsockopt(xpub, ZMQ_XPUB_WELCOME_MSG, NULL, 0));
-    subscribe(sub, "");
-    CONNECT(sub, BIND(xpub, transport));
-    expect_subscription(xpub, 1, "");
-    EXPECT_NOTHING(sub);
+// It is for who comes while it is set.
+TEST_EACH(welcome_message_of_the_moment, EACH_TRANSPORT) {
+    void *xpub = NEW_SOCKET(ZMQ_XPUB), *xsubs[3];
+    const char *endpoint = BIND(xpub, transport);
+    static const char *const texts[] = {"", "welcome", ""};
+    for (int i = 0; i < 3; i++) {
+        SET_TEXT(xpub, ZMQ_XPUB_WELCOME_MSG, texts[i]);
+        xsubs[i] = NEW_SOCKET(ZMQ_XSUB);
+        CONNECT(xsubs[i], endpoint);
+        SEND(xsubs[i], "here");
+        EXPECT(xpub, "here");
+    }
+    EXPECT(xsubs[1], "welcome");
+    for (int i = 0; i < 3; i++)
+        EXPECT_NOTHING(xsubs[i]);
 }
 
 TEST_EACH(invert_matching, EACH_TRANSPORT) {

@@ -393,6 +393,39 @@ TEST(correlate_skips_a_reply_without_id) {
     EXPECT(req, "right id");
 }
 
+TEST(correlate_skips_what_has_the_id_and_no_delimiter) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(req, ZMQ_REQ_CORRELATE, 1);
+    CONNECT(req, BIND(router, "inproc"));
+    SEND(req, "question");
+    struct frame id = RECV(router), request_id = RECV(router);
+    EXPECT(router, "", "question");
+    SEND_FRAME(router, id, ZMQ_SNDMORE);
+    SEND_FRAME(router, request_id, ZMQ_SNDMORE);
+    SEND(router, "no delimiter", "answer");
+    SEND_FRAME(router, id, ZMQ_SNDMORE);
+    SEND_FRAME(router, request_id, 0);
+    // A delimiter with nothing behind it.
+    SEND_FRAME(router, id, ZMQ_SNDMORE);
+    SEND_FRAME(router, request_id, ZMQ_SNDMORE);
+    SEND(router, "");
+    send_reply(router, &id, &request_id, "good");
+    EXPECT(req, "good");
+}
+
+// Four bytes ahead of the delimiter are well-formed, but not asked for.
+TEST_EACH(a_reply_with_an_id_that_was_not_asked_for, EACH_TRANSPORT) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
+    CONNECT(req, BIND(router, transport));
+    SEND(req, "question");
+    struct frame id = RECV(router);
+    EXPECT(router, "", "question");
+    SEND_FRAME(router, id, ZMQ_SNDMORE);
+    SEND(router, "1234", "", "skipped");
+    send_reply(router, &id, NULL, "answer");
+    EXPECT(req, "answer");
+}
+
 // The id moves on with every attempt, those that fail included.
 TEST(correlate_counts_failed_attempts) {
     void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
@@ -481,6 +514,52 @@ TEST(relaxed_survives_its_server) {
     EXPECT(rep, "again");
     SEND(rep, "answer");
     EXPECT(req, "answer");
+}
+
+// Without ids nothing tells the reply to a request that was given up from that to the present one.
+TEST(relaxed_takes_a_late_reply_without_correlate) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(req, ZMQ_REQ_RELAXED, 1);
+    CONNECT(req, BIND(router, "inproc"));
+    SEND(req, "first");
+    SEND(req, "second");
+    struct frame id = RECV(router);
+    EXPECT(router, "", "first");
+    RECV(router);
+    EXPECT(router, "", "second");
+    send_reply(router, &id, NULL, "to the first");
+    send_reply(router, &id, NULL, "to the second");
+    EXPECT(req, "to the first");
+    // What waits when the next request is sent is dropped.
+    SEND(req, "third");
+    RECV(router);
+    EXPECT(router, "", "third");
+    send_reply(router, &id, NULL, "to the third");
+    EXPECT(req, "to the third");
+}
+
+// The rest of a reply goes with the request it answers.
+TEST(relaxed_in_the_middle_of_a_reply) {
+    void *req = NEW_SOCKET(ZMQ_REQ), *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(req, ZMQ_REQ_RELAXED, 1);
+    SET_TEXT(req, ZMQ_ROUTING_ID, "c");
+    CONNECT(req, BIND(router, "inproc"));
+    for (int taken = 1; taken <= 2; taken++) {
+        SEND(req, "first");
+        EXPECT(router, "c", "", "first");
+        SEND(router, "c", "", "a", "b", "rest");
+        for (int i = 0; i < taken; i++)
+            CHECK(RECV(req).more);
+        SEND(req, "second");
+        EXPECT(router, "c", "", "second");
+        SEND(router, "c", "", "answer");
+        EXPECT(req, "answer");
+    }
+    // A request that was begun is not given up.
+    SEND_BYTES(req, "a", 1, ZMQ_SNDMORE);
+    CHECK_ERRNO(zmq_recv(req, NULL, 0, 0), EFSM);
+    SEND_BYTES(req, "b", 1, 0);
+    EXPECT(router, "c", "", "a", "b");
 }
 
 // Without RELAXED a request whose server went away is waited for for ever.

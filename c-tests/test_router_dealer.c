@@ -140,6 +140,36 @@ TEST_EACH(mandatory, EACH_TRANSPORT) {
     EXPECT(dealer, "arrives");
 }
 
+// A peer is nobody until it has said who it is.
+TEST(mandatory_before_the_peer_is_known) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(router, ZMQ_ROUTER_MANDATORY, 1);
+    int fd = RAW_SERVER(router);
+    CHECK_EQ(GET_INT(router, ZMQ_EVENTS), 0);
+    CHECK_ERRNO(zmq_send(router, "peer", 4, ZMQ_SNDMORE), EHOSTUNREACH);
+    ZMTP_GREET(fd, 1);
+    CHECK_ERRNO(zmq_send(router, "peer", 4, ZMQ_SNDMORE), EHOSTUNREACH);
+    CHECK_EQ(GET_INT(router, ZMQ_EVENTS), 0);
+    ZMTP_SEND_READY(fd, "DEALER", "peer");
+    WAIT_UNTIL(zmq_send(router, "peer", 4, ZMQ_SNDMORE) == 4);
+    SEND(router, "hello");
+    CHECK_EQ(ZMTP_RECV(fd).flags, 4);
+    ZMTP_EXPECT_LITERAL(fd, 0, "hello");
+}
+
+TEST(mandatory_before_the_bind) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_INT(router, ZMQ_ROUTER_MANDATORY, 1);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "peer");
+    CONNECT(router, "inproc://late");
+    CHECK_EQ(GET_INT(router, ZMQ_EVENTS), 0);
+    CHECK_ERRNO(zmq_send(router, "peer", 4, ZMQ_SNDMORE), EHOSTUNREACH);
+    CHECK_OK(zmq_bind(dealer, "inproc://late"));
+    CHECK_EQ(GET_INT(router, ZMQ_EVENTS), ZMQ_POLLOUT);
+    SEND(router, "peer", "hello");
+    EXPECT(dealer, "hello");
+}
+
 TEST_EACH(mandatory_after_the_peer_has_gone, EACH_TRANSPORT) {
     void *router, *dealer;
     make_pair(transport, &router, &dealer);
@@ -458,6 +488,30 @@ TEST_EACH(probe_of_a_dealer, EACH_TRANSPORT) {
     EXPECT(router, "client", "hello");
 }
 
+// Whoever binds probes, too: each peer as it comes.
+TEST_EACH(probe_of_who_binds, EACH_TRANSPORT) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealers[2];
+    SET_INT(router, ZMQ_PROBE_ROUTER, 1);
+    const char *endpoint = BIND(router, transport);
+    for (int i = 0; i < 2; i++) {
+        dealers[i] = NEW_SOCKET(ZMQ_DEALER);
+        CONNECT(dealers[i], endpoint);
+        WAIT_DRIVING(router, shows_events(dealers[i], ZMQ_POLLIN, 1));
+        EXPECT(dealers[i], "");
+    }
+    EXPECT_NOTHING(dealers[0]);
+}
+
+TEST_EACH(probe_of_a_req, EACH_TRANSPORT) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *req = NEW_SOCKET(ZMQ_REQ);
+    SET_TEXT(req, ZMQ_ROUTING_ID, "client");
+    SET_INT(req, ZMQ_PROBE_ROUTER, 1);
+    CONNECT(req, BIND(router, transport));
+    EXPECT(router, "client", "");
+    SEND(req, "question");
+    EXPECT(router, "client", "", "question");
+}
+
 // One probe for each pipe: a connection that comes back has its pipe already.
 TEST(one_probe_for_a_connecting_peer) {
     void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
@@ -606,4 +660,23 @@ TEST(raw_router) {
     SEND_FRAME(router, id, ZMQ_SNDMORE);
     SEND(router, "");
     WAIT_DRIVING(router, raw_closed(fd));
+}
+
+// One piece a message, whatever is said of more; who is unknown gets nothing, and nobody is told.
+TEST(raw_router_sends_single_parts) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER);
+    SET_INT(router, ZMQ_ROUTER_RAW, 1);
+    CHECK_ERRNO(zmq_setsockopt(router, ZMQ_STREAM_NOTIFY, &(int){0}, sizeof(int)), EINVAL);
+    int fd = RAW_PEER(router);
+    struct frame id = RECV(router);
+    EXPECT(router, "");
+    for (int i = 0; i < 3; i++) {
+        SEND_FRAME(router, id, ZMQ_SNDMORE);
+        SEND_BYTES(router, "x", 1, ZMQ_SNDMORE);
+    }
+    SEND_FRAME(router, id, 0);
+    SEND(router, "nobody", "lost");
+    SEND_FRAME(router, id, ZMQ_SNDMORE);
+    SEND(router, "y");
+    RAW_EXPECT_LITERAL(fd, "xxxy");
 }

@@ -350,3 +350,78 @@ TEST(a_full_peer) {
     SEND(stream, "room again");
     RAW_EXPECT_LITERAL(fd, "room again");
 }
+
+TEST(over_ipc) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    struct frame id;
+    int fd = peer_of(stream, BIND(stream, "ipc"), &id);
+    RAW_SEND_LITERAL(fd, "hello");
+    expect_from(stream, &id, "hello", 5);
+    send_to(stream, &id, "back", 4);
+    RAW_EXPECT_LITERAL(fd, "back");
+    close(fd);
+    EXPECT_BYTES(stream, id.data, id.size, true);
+    EXPECT(stream, "");
+}
+
+// ZMQ_ROUTING_ID is that of the peer that came last.
+TEST(routing_id_of_the_last_peer) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    unsigned char id[256];
+    size_t size = sizeof id;
+    CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, id, &size));
+    CHECK_EQ(size, 0);
+    const char *endpoint = BIND(stream, "tcp");
+    for (int i = 0; i < 3; i++) {
+        struct frame of_peer;
+        peer_of(stream, endpoint, &of_peer);
+        size = sizeof id;
+        CHECK_OK(zmq_getsockopt(stream, ZMQ_ROUTING_ID, id, &size));
+        CHECK_BYTES(id, size, of_peer.data, of_peer.size);
+    }
+}
+
+// Its own connections have an id at once, and take data before there is anybody.
+TEST(data_before_the_connection) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    SET_INT(stream, ZMQ_RECONNECT_IVL, 10);
+    char endpoint[64];
+    close(RAW_LISTEN(endpoint));
+    SET_TEXT(stream, ZMQ_CONNECT_ROUTING_ID, "chosen");
+    CONNECT(stream, endpoint);
+    SEND(stream, "chosen", "early");
+    EXPECT_NOTHING(stream);
+    void *server = NEW_SOCKET(ZMQ_STREAM);
+    WAIT_UNTIL(zmq_bind(server, endpoint) == 0);
+    struct frame id = RECV(server);
+    EXPECT(server, "");
+    expect_from(server, &id, "early", 5);
+    EXPECT(stream, "chosen", "");
+}
+
+// After a failure an id comes first again; what is no id of two parts is swallowed with the next.
+TEST(data_after_an_unknown_id) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    struct frame id;
+    int fd = peer_of(stream, BIND(stream, "tcp"), &id);
+    CHECK_ERRNO(zmq_send(stream, "nobody", 6, ZMQ_SNDMORE), EHOSTUNREACH);
+    SEND(stream, "taken for an id");
+    SEND(stream, "and its data");
+    send_to(stream, &id, "arrives", 7);
+    RAW_EXPECT_LITERAL(fd, "arrives");
+}
+
+TEST(events_of_a_connection_of_one_s_own) {
+    void *stream = NEW_SOCKET(ZMQ_STREAM);
+    void *mon = MONITOR(stream, ZMQ_EVENT_ALL);
+    char endpoint[64];
+    int listener = RAW_LISTEN(endpoint);
+    CONNECT(stream, endpoint);
+    int fd = RAW_ACCEPT(listener);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_DELAYED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECTED);
+    close(fd);
+    EXPECT_EVENT(mon, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+    EXPECT_EVENT(mon, ZMQ_EVENT_DISCONNECTED);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CONNECT_RETRIED);
+}

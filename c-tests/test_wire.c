@@ -1159,8 +1159,9 @@ TEST(malformed_replies_to_req) {
     static const struct {
         const char *bytes;
         size_t size;
-    } rows[] = {{"\0\5hello", 7}, {"\1\5hello\0\0", 9}, {"\0\0", 2}};
-    for (int i = 0; i < 3; i++) {
+    } rows[] = {{"\0\5hello", 7},         {"\1\5hello\0\0", 9},      {"\0\0", 2},
+                {"\1\0041234\0\1x", 9},   {"\1\003123\1\0\0\1x", 10}, {"\1\0041234\0\0", 8}};
+    for (int i = 0; i < 6; i++) {
         void *s = NEW_SOCKET(ZMQ_REQ);
         int fd = RAW_SERVER(s);
         void *mon = MONITOR(s, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED);
@@ -1173,4 +1174,18 @@ TEST(malformed_replies_to_req) {
         CHECK(!event_within(mon, &event, ABSENCE_MS));
         CLOSE(mon);
     }
+}
+
+// Empty parts and commands in between are nothing unusual.
+TEST(a_reply_of_empty_parts) {
+    void *s = NEW_SOCKET(ZMQ_REQ);
+    int fd = RAW_SERVER(s);
+    ZMTP_HANDSHAKE(fd, 1, "REP", NULL);
+    SEND(s, "request");
+    RAW_EXPECT_LITERAL(fd, "\1\0\0\7request");
+    ZMTP_SEND_LITERAL(fd, 1, "");
+    ZMTP_SEND_LITERAL(fd, 4, "\4PING\0\0");
+    ZMTP_SEND_LITERAL(fd, 1, "");
+    ZMTP_SEND_LITERAL(fd, 0, "");
+    EXPECT(s, "", "");
 }

@@ -75,6 +75,8 @@ TEST(connected_endpoints) {
         {"ws://127.0.0.1:5555", "ws://127.0.0.1:5555/"},
         {"ws://localhost:5555/", "ws://localhost:5555/"},
         {"ws://127.0.0.1:5555/path", "ws://127.0.0.1:5555/path"},
+        {"ws://127.0.0.1:0", "ws://127.0.0.1:0/"},
+        {"ws://127.0.0.1:5x/path", "ws://127.0.0.1:5/path"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         CONNECT(s, rows[i][0]);
@@ -94,12 +96,19 @@ TEST(by_name) {
 
 TEST(addresses_that_are_none) {
     void *s = NEW_SOCKET(ZMQ_PAIR);
-    static const char *const binds[] = {"ws://127.0.0.1", "ws://127.0.0.1/path", "ws://*"};
+    static const char *const binds[] = {"ws://127.0.0.1", "ws://127.0.0.1/path", "ws://*",
+                                        "ws://127.0.0.1:x", "ws://127.0.0.1:/path", "ws:///path"};
     for (size_t i = 0; i < sizeof binds / sizeof binds[0]; i++)
         CHECK_ERRNO(zmq_bind(s, binds[i]), EINVAL);
-    CHECK_ERRNO(zmq_bind(s, "ws://no-such-interface:*"), ENODEV);
+    // Whoever binds looks up interfaces, no host names.
+    static const char *const hosts[] = {"ws://no-such-interface:*", "ws://localhost:*", "ws://:*",
+                                        "ws://[::1]:*"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
+        CHECK_ERRNO(zmq_bind(s, hosts[i]), ENODEV);
+    CHECK_ERRNO(zmq_bind(s, "ws://192.0.2.1:*"), EADDRNOTAVAIL);
     static const char *const connects[] = {"ws://127.0.0.1", "ws://127.0.0.1:*", "ws://*:5555",
-                                           "ws://no.such.host.invalid:5555"};
+                                           "ws://no.such.host.invalid:5555", "ws://lo:5555",
+                                           "ws://127.0.0.1:x", "ws://:5555", "ws://[::1]:5555"};
     for (size_t i = 0; i < sizeof connects / sizeof connects[0]; i++)
         CHECK_ERRNO(zmq_connect(s, connects[i]), EINVAL);
 }

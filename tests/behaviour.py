@@ -174,7 +174,8 @@ BEHAVIOUR = {
          "test_hwm: parts_of_a_message_count_once a_begun_message_is_never_refused;"
          " test_router_dealer: ids_do_not_count_for_the_limit"),
         ("they can be changed on live connections",
-         "test_hwm: raising_the_sender_s_limit raising_the_limit_of_a_full_queue lowering_below_what_waits"
+         "test_hwm: raising_the_sender_s_limit raising_the_limit_of_a_full_queue"
+         " raising_the_limit_of_a_full_pipe lowering_below_what_waits"
          " changing_the_receiver_s_limit"),
         ("each peer has a queue of its own",
          "test_hwm: two_peers_two_queues room_comes_back_by_receiving"
@@ -231,15 +232,18 @@ BEHAVIOUR = {
          "test_reqrep: what_req_sends what_rep_returns through_a_queue"),
         ("what has no delimiter is skipped by REP, ends the connection at REQ",
          "test_reqrep: rep_skips_what_has_no_delimiter req_skips_a_malformed_reply"
-         " a_malformed_reply_ends_the_connection; test_wire: malformed_replies_to_req"),
+         " a_malformed_reply_ends_the_connection a_reply_with_an_id_that_was_not_asked_for;"
+         " test_wire: malformed_replies_to_req a_reply_of_empty_parts"),
         ("replies only from the peer that was asked, stale ones are dropped",
          "test_reqrep: another_peer_s_reply_is_not_taken a_surplus_reply_is_taken_at_most_once"
          " after_the_peer_has_gone_another_s_reply_is_taken"),
         ("REQ_CORRELATE",
-         "test_reqrep: correlate correlate_skips_a_reply_without_id correlate_counts_failed_attempts"
+         "test_reqrep: correlate correlate_skips_a_reply_without_id"
+         " correlate_skips_what_has_the_id_and_no_delimiter correlate_counts_failed_attempts"
          " correlate_with_rep"),
         ("REQ_RELAXED; without it a lost reply is waited for for ever",
          "test_reqrep: relaxed_sends_again relaxed_goes_to_the_next_peer relaxed_survives_its_server"
+         " relaxed_takes_a_late_reply_without_correlate relaxed_in_the_middle_of_a_reply"
          " strict_waits_for_ever"),
         ("replies to who has gone, or is full, are dropped",
          "test_reqrep: reply_to_who_has_gone a_full_requester_loses_its_reply"
@@ -252,7 +256,8 @@ BEHAVIOUR = {
         ("unknown ids and lone ids are dropped",
          "test_router_dealer: unknown_ids_are_dropped id_alone_is_ignored"),
         ("ROUTER_MANDATORY: EHOSTUNREACH, EAGAIN, POLLOUT",
-         "test_router_dealer: mandatory mandatory_after_the_peer_has_gone mandatory_at_the_limit"
+         "test_router_dealer: mandatory mandatory_before_the_peer_is_known mandatory_before_the_bind"
+         " mandatory_after_the_peer_has_gone mandatory_at_the_limit"
          " pollout_of_a_mandatory_router pollout_of_a_mandatory_router_with_full_peers"),
         ("equal ids: the second stays out, and fills up",
          "test_router_dealer: second_of_two_equal_ids_stays_out second_of_two_equal_ids_fills_up"),
@@ -264,11 +269,12 @@ BEHAVIOUR = {
          " connect_routing_id_of_any_kind"
          " connect_routing_id_wins_over_the_peer_s_own; test_bad_input: connect_routing_id_twice"),
         ("PROBE_ROUTER",
-         "test_router_dealer: probe probe_of_a_dealer one_probe_for_a_connecting_peer"),
+         "test_router_dealer: probe probe_of_a_dealer probe_of_who_binds probe_of_a_req"
+         " one_probe_for_a_connecting_peer"),
         ("ROUTER_NOTIFY",
          "test_draft_options: router_hears_of_peers router_hears_of_what_it_asks_for"
          " router_and_unfinished_messages no_notifications_in_one_process router_notify_values"),
-        ("ROUTER_RAW", "test_router_dealer: raw_router"),
+        ("ROUTER_RAW", "test_router_dealer: raw_router raw_router_sends_single_parts"),
         ("a message that polling has seen stays when its peer goes",
          "test_router_dealer: polled_message_of_a_peer_that_left"),
         ("zmq_socket_get_peer_state",
@@ -290,17 +296,20 @@ BEHAVIOUR = {
          " verboser_reports_every_topic_of_who_leaves; test_draft_interface: xsub_verbose_unsubscribe"),
         ("XPUB_MANUAL, XPUB_MANUAL_LAST_VALUE",
          "test_pubsub: xpub_manual xpub_manual_reports_everything xpub_manual_at_the_end_of_a_subscriber"
-         " xpub_manual_last_value pub_manual_is_of_no_use"),
+         " xpub_manual_applies_to_the_last_subscription xpub_manual_set_and_reset xpub_manual_last_value"
+         " xpub_manual_last_value_only_if_it_matches pub_manual_is_of_no_use"),
         ("XPUB_NODROP",
          "test_pubsub: nodrop nodrop_is_for_all; test_hwm: nodrop_says_eagain_at_the_limit"),
-        ("XPUB_WELCOME_MSG", "test_pubsub: welcome_message welcome_message_taken_back"),
+        ("XPUB_WELCOME_MSG", "test_pubsub: welcome_message welcome_message_of_the_moment"),
         ("INVERT_MATCHING", "test_pubsub: invert_matching"),
         ("ONLY_FIRST_SUBSCRIBE", "test_pubsub: only_first_subscribe subscriptions_in_later_parts"),
         ("TOPICS_COUNT", "test_pubsub: topics_count"),
         ("XSUB: subscriptions are messages, others go to all publishers, XPUB hands them out",
-         "test_pubsub: xsub_subscribes_by_messages xsub_sends_other_messages pub_ignores_other_messages"),
-        ("subscriptions are sent again after a reconnect",
-         "test_pubsub: subscriptions_come_back_with_the_connection subscriptions_before_connecting"),
+         "test_pubsub: xsub_subscribes_by_messages xsub_counts_subscriptions xsub_filters_nothing"
+         " xsub_sends_other_messages a_full_publisher_misses_messages pub_ignores_other_messages"),
+        ("subscriptions are sent again after a reconnect, and to newcomers, in the order of their bytes",
+         "test_pubsub: subscriptions_come_back_with_the_connection subscriptions_before_connecting"
+         " topics_in_order"),
         ("subscriptions beyond SNDHWM are dropped; an XPUB's own queue has no limit",
          "test_pubsub: subscriptions_beyond_the_limit_are_dropped many_topics;"
          " test_memory: more_subscriptions_than_the_high_water_mark"),
@@ -313,15 +322,16 @@ BEHAVIOUR = {
          "test_stream: connect_data_disconnect without_notifications nothing_is_said_first several_peers"),
         ("an empty part closes; unknown ids: EHOSTUNREACH; ids without MORE are swallowed",
          "test_stream: an_empty_part_closes an_empty_constant_part_closes unknown_id"
-         " id_without_more_is_swallowed more_on_data_is_ignored"),
-        ("connecting: the id is kept, CONNECT_ROUTING_ID, what it closes is final",
+         " data_after_an_unknown_id id_without_more_is_swallowed more_on_data_is_ignored"),
+        ("connecting: the id is kept, ROUTING_ID, CONNECT_ROUTING_ID, what it closes is final",
          "test_stream: connecting_stream connecting_stream_comes_back_with_its_id connect_routing_id"
+         " routing_id_of_the_last_peer data_before_the_connection"
          " closing_a_connection_of_one_s_own_is_final"),
         ("no timers, no MAXMSGSIZE; large pieces; a full peer",
          "test_stream: no_timers a_large_piece pieces_keep_their_order a_full_peer"),
         ("events, properties, ROUTING_ID; ZMTP by hand",
-         "test_monitor: stream_sockets_have_events_too;"
-         " test_stream: peer_address routing_id plays_zmtp"),
+         "test_monitor: stream_sockets_have_events_too; test_stream: events_of_a_connection_of_one_s_own"
+         " peer_address routing_id plays_zmtp over_ipc"),
     ],
     "Draft socket types": [
         ("SERVER and CLIENT: routing ids, unroutable messages, a full client",
@@ -367,25 +377,29 @@ BEHAVIOUR = {
         ("what zmq_unbind and zmq_disconnect find, and what not: ENOENT",
          "test_endpoints: unbind_twice disconnect_twice unbind_and_disconnect_are_the_same"
          " unbind_of_a_wildcard_text unbind_by_a_name unbind_by_an_interface"
-         " disconnect_by_the_text_of_connect"),
+         " disconnect_by_the_text_of_connect disconnect_by_another_text"),
         ("zmq_unbind closes what was accepted; zmq_disconnect discards what is unread",
          "test_endpoints: unbind_closes_accepted_connections disconnect_ends_delivery"
          " disconnect_discards_what_is_unread"),
         ("connecting twice: a second connection, or none by type",
-         "test_endpoints: two_connections_to_one_endpoint dealer_sub_pub_req_connect_once"),
+         "test_endpoints: two_connections_to_one_endpoint dealer_sub_pub_req_connect_once"
+         " another_text_is_another_connection"),
         ("endpoints of connections that ended for good",
          "test_endpoints: endpoints_of_dead_sessions"),
     ],
     "tcp": [
         ("what bind and connect refuse, and what connect does not look at",
-         "test_endpoints: tcp_bind_errors tcp_connect_errors tcp_connect_looks_at_the_text_only"
+         "test_endpoints: tcp_bind_errors tcp_bind_reads_a_number tcp_connect_errors"
+         " tcp_connect_looks_at_the_text_only"
          " tcp_ports_above_65535"),
         ("wildcards, brackets, zones, names of hosts and interfaces",
          "test_endpoints: tcp_wildcard_port tcp_wildcard_host tcp_brackets tcp_zones tcp_names"
          " tcp_mapped_addresses tcp_bind_to_a_host_name"),
         ("addresses in use, and used again at once",
          "test_endpoints: tcp_address_in_use tcp_bind_again_after_unbind tcp_several_endpoints"),
-        ("source addresses", "test_endpoints: tcp_source_address"),
+        ("source addresses",
+         "test_endpoints: tcp_source_address tcp_source_address_is_bound tcp_source_that_cannot_be"
+         " tcp_bind_with_a_source_address"),
         ("IPv6, and IPv4 beside it",
          "test_endpoints: tcp_ipv6 tcp_ipv6_takes_ipv4_too tcp_connect_to_ipv4_with_ipv6_on"
          " tcp_ipv6_listens_for_both"),
@@ -403,12 +417,12 @@ BEHAVIOUR = {
     ],
     "ipc": [
         ("paths: length, missing directories, an old file is replaced and stays",
-         "test_endpoints: ipc_path ipc_path_length ipc_missing_directory ipc_bind_replaces_the_file"
-         " ipc_file_stays_after_close"),
+         "test_endpoints: ipc_path ipc_path_length ipc_missing_directory ipc_paths_that_cannot_be"
+         " ipc_bind_replaces_the_file ipc_file_stays_after_close"),
         ("wildcards and abstract names",
-         "test_endpoints: ipc_wildcard ipc_wildcard_in_tmpdir ipc_abstract"
-         " ipc_connect_takes_a_star_as_it_is"),
-        ("USE_FD", "test_endpoints: ipc_use_fd"),
+         "test_endpoints: ipc_wildcard ipc_wildcard_and_more ipc_wildcard_in_tmpdir ipc_abstract"
+         " ipc_abstract_name_length ipc_connect_takes_a_star_as_it_is"),
+        ("USE_FD", "test_endpoints: ipc_use_fd ipc_use_fd_of_another_name"),
         ("IPC_FILTER_UID, IPC_FILTER_GID, IPC_FILTER_PID",
          "test_options: ipc_filters ipc_filters_are_alternatives ipc_filter_for_a_supplementary_group"),
     ],
@@ -417,8 +431,9 @@ BEHAVIOUR = {
         ("connecting before binding",
          "test_endpoints: inproc_connect_before_bind inproc_several_connects_before_bind"
          " inproc_close_before_bind inproc_bind_and_connect_race"),
-        ("no check of types, no reconnect, zmq_unbind leaves the pipes",
-         "test_endpoints: inproc_checks_no_types inproc_binder_gone inproc_binder_gone_for_good"
+        ("no check of types, no security, no reconnect, zmq_unbind leaves the pipes",
+         "test_endpoints: inproc_checks_no_types inproc_subscriptions_are_messages_to_others"
+         " inproc_has_no_security inproc_binder_gone inproc_binder_gone_for_good"
          " unbind_of_inproc_leaves_the_pipes"),
         ("content is shared, not copied",
          "test_messages: send_const_over_inproc_shares_the_buffer freed_by_the_receiver_over_inproc"),
@@ -445,7 +460,7 @@ BEHAVIOUR = {
     ],
     "udp, tipc, vsock, pgm, norm": [
         ("udp: addresses, wildcards, errors",
-         "test_draft_udp: addresses_that_cannot_be binding_tells_its_errors wildcard_ports"
+         "test_draft_udp: addresses_that_cannot_be no_io_thread binding_tells_its_errors wildcard_ports"
          " unbinding_and_disconnecting"),
         ("udp: datagrams, groups, multicast, no events",
          "test_draft_udp: a_radio_on_the_wire a_dish_on_the_wire groups multicast long_datagrams_arrive_whole"
@@ -455,7 +470,7 @@ BEHAVIOUR = {
         ("vsock", "test_other_transports: vsock_addresses_that_cannot_be vsock_listening"
          " vsock_there_and_back"),
         ("what is not built in: EPROTONOSUPPORT",
-         "test_endpoints: unknown_transports; test_errors: capabilities"),
+         "test_endpoints: unknown_transports transports_that_are_not_built_in; test_errors: capabilities"),
     ],
     "Connecting and reconnecting": [
         ("messages wait for the first and the next connection; the binding side loses them",
@@ -486,6 +501,8 @@ BEHAVIOUR = {
          "test_monitor: mismatched_types mismatched_mechanisms; test_ws: mismatched_types;"
          " test_wire: error_codes_are_told old_versions_are_refused_for_good"
          " a_frame_over_the_limit_is_final"),
+        ("types refused inside CURVE, which only who accepts gets to see, are",
+         "test_curve: types_that_do_not_match"),
         ("heartbeats: healthy peers stay, silent ones go, TTL",
          "test_linger_reconnect: heartbeats_between_healthy_peers a_peer_without_pong_is_dropped"
          " a_server_without_pong_is_connected_to_again the_ttl_of_a_silent_peer_ends_it"
@@ -573,8 +590,9 @@ BEHAVIOUR = {
          "test_monitor: listener tcp_connecter ipc_connecter several_connections only_what_was_asked_for"),
         ("of a connection that ends here nothing is said",
          "test_monitor: disconnect_says_nothing_more unbinding_and_closing_say_no_more"),
-        ("addresses: the user's text, after the first loss what it came to",
-         "test_monitor: tcp_connecter a_name_becomes_an_address; test_socks: addresses_of_events"),
+        ("a connecter's address is as given, after the first connection as found",
+         "test_monitor: ipc_connecter_by_another_path a_name_becomes_an_address;"
+         " test_socks: addresses_of_events"),
         ("refused, delayed and retried connects",
          "test_monitor: tcp_connecter_refused tcp_connecter_fails_at_once ipc_connecter_refused"),
         ("BIND_FAILED, ACCEPT_FAILED, CLOSE_FAILED",

@@ -154,8 +154,8 @@ pub(super) struct Session {
     pub(super) proxy: Option<Box<TcpConnect>>,
     /// Both ends of the present connection, for the monitor.
     pub(super) local: Vec<u8>,
-    /// Of a connecting session the text the user gave, and once a connection was lost the address
-    /// that it had come to.
+    /// Of a connecting session the text the user gave, and once a connection of tcp or tls was lost
+    /// the address that it had come to.
     pub(super) remote: Vec<u8>,
     /// The address that the present connection, or the last one, came to.
     reached: Vec<u8>,
@@ -227,7 +227,7 @@ impl Session {
             self.local = stream.local_endpoint();
             if !self.is_connecting_side() {
                 self.remote = stream.remote_endpoint();
-            } else if self.proxy.is_none() {
+            } else if self.transport != Transport::Ipc && self.proxy.is_none() {
                 self.reached = stream.remote_endpoint();
             }
             return;

@@ -7,6 +7,7 @@ use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer, credit_interval};
 use super::table::PipeId;
 use crate::errno::Result;
 use crate::msg::{Metadata, Msg};
+use crate::zmtp::command::Command;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -391,12 +392,31 @@ impl Pipe {
         let Incoming::Rope(reader) = &mut self.into else { return self.read_latest(sink) };
         let Some(frame) = reader.frame() else { return Ok(false) };
         let more = frame.more();
+        if frame.is_command() {
+            return self.read_command(sink);
+        }
         if frame.external {
             return self.read_external(sink, more);
         }
         sink.put_bytes(frame.body, more, frame.metadata)?;
         reader.skip();
         self.part_read(more);
+        Ok(true)
+    }
+
+    /// A command for a socket that has no use for it: over inproc nobody looks at types. As in
+    /// libzmq, where it is a message marked by a flag, the topic is a message.
+    #[cold]
+    fn read_command(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
+        let Incoming::Rope(reader) = &mut self.into else { return Ok(false) };
+        let Some(frame) = reader.frame() else { return Ok(false) };
+        let topic = match Command::parse(frame.body) {
+            Command::Subscribe(topic) | Command::Cancel(topic) => topic,
+            _ => b"",
+        };
+        sink.put_bytes(topic, false, frame.metadata)?;
+        reader.skip();
+        self.part_read(false);
         Ok(true)
     }
 

@@ -6,7 +6,7 @@ use super::open::{Behind, Open};
 use crate::abi::*;
 use crate::ctx::inproc::Side;
 use crate::endpoint::{
-    self, BindEndpoint, ConnectEndpoint, IpcAddress, Role, TcpBind, Transport, WsConnect,
+    self, BindEndpoint, ConnectEndpoint, Host, IpcAddress, Role, TcpBind, Transport, WsConnect,
     tcp_endpoint,
 };
 use crate::engine::{Inbound, Link, Outbound};
@@ -434,22 +434,26 @@ fn over_tcp(
     })
 }
 
-/// The texts under which an endpoint of tcp or tls given by name may be known. The name has to be
-/// one that could be connected to: that of an interface is none.
+/// The texts under which an endpoint of tcp or tls given by name may be known: none, if one could
+/// not connect to it.
 fn resolved_keys(transport: Transport, address: &[u8], ipv6: bool) -> Vec<Vec<u8>> {
     let key = |address: &SocketAddr| {
         tcp_endpoint(transport, address, host::zone_name(address).as_deref()).into_bytes()
     };
-    let Ok(BindEndpoint::Tcp(bind) | BindEndpoint::Tls(bind)) =
-        BindEndpoint::parse(transport, address)
+    let Ok(ConnectEndpoint::Tcp(connect) | ConnectEndpoint::Tls(connect)) =
+        ConnectEndpoint::parse(transport, address)
     else {
         return Vec::new();
     };
-    let Ok(addresses) = host::resolve_remote(&bind.host, bind.port, ipv6) else {
+    let Ok(addresses) = host::resolve_remote(&connect.host, connect.port, ipv6) else {
         return Vec::new();
     };
-    let mut keys: Vec<_> = addresses.iter().take(1).map(key).collect();
-    if let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed) {
+    let mut keys: Vec<Vec<u8>> = addresses.iter().take(1).map(key).collect();
+    if let Ok(BindEndpoint::Tcp(bind) | BindEndpoint::Tls(bind)) =
+        BindEndpoint::parse(transport, address)
+        && bind.host != Host::Any
+        && let Ok(address) = host::resolve_local(&bind.host, bind.port, ipv6, Dns::Allowed)
+    {
         keys.push(key(&address));
     }
     keys

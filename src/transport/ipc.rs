@@ -82,15 +82,17 @@ pub fn listen(bind: &IpcBind, settings: &SocketSettings) -> Result<Listener, Lis
     }
 }
 
-/// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns; its file, whose
-/// address goes into the endpoint, is left alone.
+/// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns; its file is left alone.
+/// The endpoint is the descriptor's own, `address` only where the kernel does not tell.
 ///
 /// # Errors
 /// BADF or NOTSOCK when it is no socket, INVAL when it does not listen or is not a local one; it
 /// then still is the application's.
 pub fn adopt(descriptor: RawFd, address: &IpcAddress) -> Result<Listener> {
     let socket = sys::adopt_listener(descriptor, &[Domain::UNIX])?;
-    Ok(Listener { socket, endpoint: address.endpoint(), wildcard: None })
+    let local = socket.local_addr();
+    let endpoint = local.map_or_else(|_| address.endpoint(), |addr| endpoint_text(&addr));
+    Ok(Listener { socket, endpoint, wildcard: None })
 }
 
 impl Listener {

@@ -106,8 +106,8 @@ impl Reader {
         self.externals.extend(shared.drain(..));
     }
 
-    /// The frame at the head if it is known to be there and its body lies in the rope. `None` says
-    /// nothing: see [`frame`](Reader::frame).
+    /// The frame at the head if it is known to be there, is no command and its body lies in the rope.
+    /// `None` says nothing: see [`frame`](Reader::frame).
     #[inline(always)]
     pub fn plain_frame(&mut self) -> Option<Frame<'_>> {
         let (chunk, offset) = (self.head.chunk, self.head.offset);
@@ -119,7 +119,7 @@ impl Reader {
         }
         // SAFETY: the head lies before the limit, so a whole header was committed here.
         let (flags, header, length) = unsafe { frame_at(chunk, offset) };
-        if flags & (OWNED | SKIP) != 0 {
+        if flags & (OWNED | SKIP | COMMAND) != 0 {
             return None;
         }
         self.frame_flags = flags;
