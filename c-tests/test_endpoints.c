@@ -599,15 +599,6 @@ TEST(disconnect_by_another_text) {
         CHECK_ERRNO(zmq_disconnect(s, none[i]), ENOENT);
 }
 
-TEST(unbind_by_an_interface) {
-    void *s = NEW_SOCKET(ZMQ_DEALER);
-    const char *endpoint = BIND_ADDRESS(s, "tcp://lo:*");
-    char text[64];
-    snprintf(text, sizeof text, "tcp://lo:%d", port_of(endpoint));
-    CHECK_ERRNO(zmq_unbind(s, text), ENOENT);
-    CHECK_OK(zmq_unbind(s, endpoint));
-}
-
 TEST(disconnect_of_what_is_not_connected) {
     void *s = NEW_SOCKET(ZMQ_DEALER);
     CHECK_ERRNO(zmq_disconnect(s, "tcp://127.0.0.1:9"), ENOENT);

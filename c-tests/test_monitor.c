@@ -268,9 +268,6 @@ TEST(tcp_connecter_without_an_address) {
     }
 }
 
-// What was to be looked up goes by the user's text until it was found and lost again, then by what
-// was found.
-
 TEST(ipc_connecter_refused) {
     void *client = NEW_SOCKET(ZMQ_DEALER);
     SET_INT(client, ZMQ_RECONNECT_IVL, 10);
