@@ -618,6 +618,32 @@ TEST(polled_message_of_a_peer_that_left) {
     EXPECT(router, "peer", "polled");
 }
 
+TEST_EACH(polled_message_of_a_peer_that_was_replaced, EACH_TRANSPORT) {
+    void *router, *dealer, *twin = NEW_SOCKET(ZMQ_DEALER);
+    make_pair(transport, &router, &dealer);
+    SET_INT(router, ZMQ_ROUTER_HANDOVER, 1);
+    SEND(dealer, "polled");
+    WAIT_EVENTS(router, ZMQ_POLLIN);
+    SET_TEXT(twin, ZMQ_ROUTING_ID, "peer");
+    CONNECT(twin, LAST_ENDPOINT(router));
+    struct frame none;
+    WAIT_DRIVING(router, (SEND(router, "peer", "to the second"), TRY_RECV(twin, &none)));
+    EXPECT(router, "peer", "polled");
+    SEND(twin, "second");
+    EXPECT(router, "peer", "second");
+}
+
+TEST_EACH(polled_message_of_a_connection_taken_back, EACH_TRANSPORT) {
+    void *router = NEW_SOCKET(ZMQ_ROUTER), *dealer = NEW_SOCKET(ZMQ_DEALER);
+    SET_TEXT(dealer, ZMQ_ROUTING_ID, "peer");
+    const char *endpoint = BIND(dealer, transport);
+    CONNECT(router, endpoint);
+    SEND(dealer, "polled");
+    WAIT_EVENTS(router, ZMQ_POLLIN);
+    CHECK_OK(zmq_disconnect(router, endpoint));
+    EXPECT(router, "peer", "polled");
+}
+
 TEST(many_dealers) {
     void *router = NEW_SOCKET(ZMQ_ROUTER), *dealers[100];
     const char *endpoint = BIND(router, "tcp");

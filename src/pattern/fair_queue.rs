@@ -298,6 +298,22 @@ impl FairQueue {
         self.active
     }
 
+    /// Polling has told of a message. If it is this pipe's, which is about to go, it stays, with a
+    /// part before it.
+    #[cold]
+    pub fn keep_promised(&mut self, pipes: &mut Pipes, id: PipeId, first: &[u8]) {
+        if self.inside() || self.ready(pipes) != Some(id) {
+            return;
+        }
+        let Some(pipe) = pipes.get(id) else { return };
+        let Ok(mut part) = Msg::from_slice(first) else { return };
+        part.set_more(true);
+        part.set_metadata(pipe.metadata().cloned());
+        self.rest.push_back(part);
+        self.keep_rest(pipes, id);
+        self.part_taken(false);
+    }
+
     #[cold]
     fn keep_rest(&mut self, pipes: &mut Pipes, id: PipeId) {
         let Some(pipe) = pipes.get_mut(id) else { return };

@@ -80,6 +80,7 @@ impl Pattern for Router {
         if incoming.inside() {
             return incoming.receive(pipes, sink).map(drop);
         }
+        self.peers.promised = false;
         let id = incoming.ready(pipes).ok_or(Error::AGAIN)?;
         let pipe = pipes.get(id).ok_or(Error::AGAIN)?;
         sink.put_bytes(&pipe.routing_id, true, pipe.metadata())?;
@@ -88,7 +89,9 @@ impl Pattern for Router {
     }
 
     fn can_receive(&mut self, pipes: &mut Pipes) -> bool {
-        self.peers.incoming.can_receive(pipes)
+        let can = self.peers.incoming.can_receive(pipes);
+        self.peers.promised = can;
+        can
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
@@ -227,6 +230,26 @@ mod tests {
         assert_eq!(bench.receive().unwrap(), ["X", "3"]);
         bench.send(&["X", "to the new one"]).unwrap();
         assert_eq!(bench.take(new), [["to the new one"]]);
+    }
+
+    #[test]
+    fn a_message_that_polling_has_told_of_stays() {
+        let mut bench = Bench::new(ZMQ_ROUTER);
+        bench.set_int(ZMQ_ROUTER_HANDOVER, 1).unwrap();
+        let old = connect(&mut bench, "X");
+        bench.put(old, &["1", "2"]);
+        bench.put(old, &["lost"]);
+        assert!(bench.can_receive());
+        let new = connect(&mut bench, "X");
+        bench.put(new, &["3"]);
+        assert_eq!(bench.receive().unwrap(), ["X", "1", "2"]);
+        assert_eq!(bench.receive().unwrap(), ["X", "3"]);
+        bench.put(new, &["4"]);
+        assert!(bench.can_receive());
+        bench.detach(new);
+        assert!(bench.can_receive());
+        assert_eq!(bench.receive().unwrap(), ["X", "4"]);
+        assert!(!bench.can_receive());
     }
 
     #[test]

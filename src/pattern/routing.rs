@@ -94,6 +94,8 @@ pub struct RoutedPeers {
     pub mandatory: bool,
     /// Peers are plain TCP (ZMQ_ROUTER_RAW): ids are always made up.
     pub raw: bool,
+    /// Polling has told of a message that was not begun since (ROUTER).
+    pub promised: bool,
     handover: bool,
     probe_router: bool,
     notify: i32,
@@ -115,6 +117,12 @@ impl RoutedPeers {
     }
 
     pub fn detach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if self.promised
+            && let Some(pipe) = pipes.get(id)
+        {
+            let routing_id = pipe.routing_id.clone();
+            self.incoming.keep_promised(pipes, id, &routing_id);
+        }
         self.table.leave(pipes, id);
         self.incoming.detach(pipes, id);
     }
@@ -169,7 +177,11 @@ impl RoutedPeers {
                 self.refuse(pipes, id);
                 return;
             }
-            // The old pipe goes. What is left of a message being received from it stays.
+            // The old pipe goes. What is left of a message being received from it stays, and one that
+            // polling has told of, under the name it had.
+            if self.promised {
+                self.incoming.keep_promised(pipes, holder, routing_id);
+            }
             self.table.leave(pipes, holder);
             self.table.enter_unnamed(pipes, holder);
             pipes.closing.push(holder);
