@@ -255,6 +255,30 @@ TEST(tcp_bind_again_after_unbind) {
     WAIT_UNTIL(zmq_bind(b, endpoint) == 0);
 }
 
+TEST_EACH_OURS_ONLY(a_port_is_free_at_once, "once the I/O thread has come to it", "tcp", "ws", "tls",
+                    "wss") {
+    void *a = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND_SECURED(a, transport);
+    for (int i = 0; i < 50; i++) {
+        void *b = NEW_SOCKET(ZMQ_DEALER), *mon = MONITOR(a, ZMQ_EVENT_CLOSED | ZMQ_EVENT_ACCEPT_FAILED);
+        if (strcmp(transport, "tls") == 0 || strcmp(transport, "wss") == 0)
+            IDENTIFY(b, "server");
+        // A connection that waits to be accepted, perhaps, is no obstacle.
+        const int fd = RAW_CONNECT(endpoint);
+        if (i % 2)
+            CHECK_OK(zmq_unbind(a, endpoint));
+        else
+            CLOSE(a);
+        CHECK_OK(zmq_bind(b, endpoint));
+        EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+        if (i % 2)
+            CLOSE(a);
+        close(fd);
+        CLOSE(mon);
+        a = b;
+    }
+}
+
 TEST(tcp_several_endpoints) {
     void *pull = NEW_SOCKET(ZMQ_PULL);
     for (int i = 0; i < 5; i++) {

@@ -290,7 +290,8 @@ TEST(child_closes_what_it_inherits) {
 // to look at options, to set them and to close.
 TEST_EACH(inherited_sockets_do_nothing, EACH_TRANSPORT) {
     void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
-    CONNECT(push, BIND(pull, transport));
+    const char *endpoint = BIND(pull, transport);
+    CONNECT(push, endpoint);
     SEND(push, "before");
     EXPECT(pull, "before");
     pid_t child = fork();
@@ -323,6 +324,10 @@ TEST_EACH(inherited_sockets_do_nothing, EACH_TRANSPORT) {
     EXPECT_NOTHING(pull);
     SEND(push, "after");
     EXPECT(pull, "after");
+    void *another = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(another, endpoint);
+    SEND(another, "from another");
+    EXPECT(pull, "from another");
 }
 
 TEST(parent_goes_on_while_a_child_sits_there) {

@@ -882,6 +882,23 @@ TEST(use_fd) {
     BOUNCE(a, b);
 }
 
+// Another process may have the same: it goes on listening there.
+TEST_EACH(use_fd_leaves_copies_listening, "unbind", "close") {
+    char endpoint[64];
+    const int fd = RAW_LISTEN(endpoint), copy = dup(fd);
+    void *s = NEW_SOCKET(ZMQ_DEALER), *mon = MONITOR(s, ZMQ_EVENT_CLOSED);
+    SET_INT(s, ZMQ_USE_FD, fd);
+    CHECK_OK(zmq_bind(s, endpoint));
+    if (strcmp(transport, "unbind") == 0)
+        CHECK_OK(zmq_unbind(s, endpoint));
+    else
+        CLOSE(s);
+    EXPECT_EVENT(mon, ZMQ_EVENT_CLOSED);
+    close(RAW_CONNECT(endpoint));
+    close(RAW_ACCEPT(copy));
+    close(copy);
+}
+
 TEST(maxmsgsize_drops_the_connection) {
     void *push = NEW_SOCKET(ZMQ_PUSH), *pull = NEW_SOCKET(ZMQ_PULL);
     int64_t limit = 100;

@@ -397,7 +397,8 @@ BEHAVIOUR = {
          "test_endpoints: tcp_wildcard_port tcp_wildcard_host tcp_brackets tcp_zones tcp_names"
          " tcp_mapped_addresses tcp_bind_to_a_host_name"),
         ("addresses in use, and used again at once",
-         "test_endpoints: tcp_address_in_use tcp_bind_again_after_unbind tcp_several_endpoints"),
+         "test_endpoints: tcp_address_in_use tcp_bind_again_after_unbind a_port_is_free_at_once"
+         " tcp_several_endpoints"),
         ("source addresses",
          "test_endpoints: tcp_source_address tcp_source_address_is_bound tcp_source_that_cannot_be"
          " tcp_bind_with_a_source_address"),
@@ -407,7 +408,7 @@ BEHAVIOUR = {
         ("options of the kernel's socket: buffers, TOS, keepalive, BACKLOG, device, nodelay",
          "test_endpoints: tcp_kernel_options tcp_keepalive_off tcp_traffic_class_of_ipv6 tcp_backlog;"
          " test_options: buffers_and_tos_and_keepalive_connect bindtodevice"),
-        ("USE_FD", "test_options: use_fd"),
+        ("USE_FD", "test_options: use_fd use_fd_leaves_copies_listening"),
         ("TCP_ACCEPT_FILTER", "test_options: accept_filter_syntax accept_filter_works"
          " accept_filters_can_be_cleared"),
         ("what comes to no address is tried again, and said by CONNECT_RETRIED alone",

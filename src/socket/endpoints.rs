@@ -47,6 +47,8 @@ enum What {
         id: u64,
         home: Arc<IoHandle>,
         connecting: bool,
+        /// Of a listener that has a port.
+        stopper: Option<tcp::Stopper>,
     },
     InprocBound,
     InprocConnected(PipeId),
@@ -60,6 +62,15 @@ impl Endpoints {
     /// Forgets the endpoint of this number.
     pub fn remove(&mut self, number: u64) {
         self.0.retain(|entry| !matches!(entry.what, What::Remote { id, .. } if id == number));
+    }
+
+    /// The ports are free from here on.
+    pub fn stop_listening(&self) {
+        for entry in &self.0 {
+            if let What::Remote { stopper: Some(stopper), .. } = &entry.what {
+                stopper.stop();
+            }
+        }
     }
 
     fn has_remote(&self, key: &[u8]) -> bool {
@@ -110,6 +121,7 @@ impl Open {
                 return Err(error);
             }
         };
+        let stopper = listener.stopper();
         let local = listener.endpoint().to_vec();
         self.event(ZMQ_EVENT_LISTENING, listener.fd() as u64, local.clone());
         let id = next_id();
@@ -124,7 +136,7 @@ impl Open {
         })));
         // A service of tipc is known by its own name, and told by the socket's identity.
         let key = if transport == Transport::Tipc { uri.to_vec() } else { local.clone() };
-        let what = What::Remote { id, home, connecting: false };
+        let what = What::Remote { id, home, connecting: false, stopper };
         self.endpoints.0.push(Entry { key, told: local.clone(), what });
         self.last_endpoint = local;
         Ok(())
@@ -204,7 +216,8 @@ impl Open {
             lease: self.lease.clone(),
             link,
         })));
-        self.endpoints.add(uri.to_vec(), What::Remote { id, home, connecting: true });
+        self.endpoints
+            .add(uri.to_vec(), What::Remote { id, home, connecting: true, stopper: None });
         self.last_endpoint = endpoint;
         Ok(())
     }
@@ -262,7 +275,7 @@ impl Open {
             lease: self.lease.clone(),
             link,
         })));
-        let what = What::Remote { id, home, connecting: true };
+        let what = What::Remote { id, home, connecting: true, stopper: None };
         self.endpoints.0.push(Entry { key: uri.to_vec(), told: endpoint.clone(), what });
         self.last_endpoint = endpoint;
         Ok(())
@@ -300,7 +313,10 @@ impl Open {
                     self.context.inproc.unbind(address, self.id())?;
                 }
                 What::InprocConnected(pipe) => self.detach(pipe),
-                What::Remote { id, home, connecting } => {
+                What::Remote { id, home, connecting, stopper } => {
+                    if let Some(stopper) = stopper {
+                        stopper.stop();
+                    }
                     home.post(Command::CloseEndpoint { endpoint: id, linger });
                     for (pipe, link) in self.pipes_of(id) {
                         if connecting {

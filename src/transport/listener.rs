@@ -109,6 +109,15 @@ impl Listener {
         }
     }
 
+    /// What frees the port at once; `None` for transports without ports that others could want.
+    pub fn stopper(&self) -> Option<tcp::Stopper> {
+        match self {
+            Listener::Tcp(listener) => Some(listener.stopper()),
+            Listener::Tls(listener) => Some(listener.stopper()),
+            Listener::Ipc(_) | Listener::Plain(_) => None,
+        }
+    }
+
     /// The descriptor's number, for monitor events and readiness.
     pub fn fd(&self) -> RawFd {
         self.as_raw_fd()

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use socket2::{Domain, Socket};
 
@@ -20,12 +22,38 @@ use crate::errno::{Error, Result};
 /// A listening tcp socket.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    shared: Arc<Shared>,
     local_addr: SocketAddr,
     transport: Transport,
     path: String,
     endpoint: Vec<u8>,
     settings: SocketSettings,
+}
+
+#[derive(Debug)]
+struct Shared {
+    socket: Socket,
+    /// Another process may have the descriptor that was given, and listen on.
+    adopted: bool,
+    stopped: AtomicBool,
+}
+
+/// Stops a listener from any thread: its port can be bound again at once, and the I/O thread that
+/// has the listener closes it when it comes to that.
+#[derive(Debug)]
+pub struct Stopper(Weak<Shared>);
+
+impl Stopper {
+    pub fn stop(&self) {
+        if let Some(shared) = self.0.upgrade()
+            && !shared.adopted
+        {
+            shared.stopped.store(true, Ordering::Release);
+            // A socket that listens no more is no obstacle to SO_REUSEADDR. Without it the port is
+            // free when the listener is closed.
+            let _ = shared.socket.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// Listens on `host` and `port`, 0 for a port the system chooses. DNS names are looked up at
@@ -49,7 +77,7 @@ pub fn listen_on(addr: SocketAddr, settings: &SocketSettings) -> Result<Listener
         socket.bind(&addr.into())?;
         Ok(socket.listen(settings.backlog)?)
     })?;
-    Ok(Listener::new(socket, settings)?)
+    Ok(Listener::new(socket, false, settings)?)
 }
 
 /// Listens on the descriptor of `ZMQ_USE_FD`, which the listener then owns.
@@ -58,15 +86,17 @@ pub fn listen_on(addr: SocketAddr, settings: &SocketSettings) -> Result<Listener
 /// BADF or NOTSOCK when it is no socket, INVAL when it does not listen or is not one of IP; it
 /// then still is the application's.
 pub fn adopt(descriptor: RawFd, settings: &SocketSettings) -> Result<Listener> {
-    Listener::new(sys::adopt_listener(descriptor, &[Domain::IPV4, Domain::IPV6])?, settings)
+    let socket = sys::adopt_listener(descriptor, &[Domain::IPV4, Domain::IPV6])?;
+    Listener::new(socket, true, settings)
 }
 
 impl Listener {
-    fn new(socket: Socket, settings: &SocketSettings) -> Result<Listener> {
+    fn new(socket: Socket, adopted: bool, settings: &SocketSettings) -> Result<Listener> {
         let local_addr = socket.local_addr()?.as_socket().ok_or(Error::AFNOSUPPORT)?;
         let endpoint = host::endpoint_text(Transport::Tcp, &local_addr).into_bytes();
+        let shared = Shared { socket, adopted, stopped: AtomicBool::new(false) };
         Ok(Listener {
-            socket,
+            shared: Arc::new(shared),
             local_addr,
             transport: Transport::Tcp,
             path: String::new(),
@@ -83,12 +113,20 @@ impl Listener {
 
     /// One attempt to accept a connection; see [`Listener::accept`](super::Listener::accept).
     pub fn accept(&self) -> Result<Accept> {
-        accept_with(self.socket.as_fd(), |descriptor| {
+        let result = accept_with(self.shared.socket.as_fd(), |descriptor| {
             let socket = Socket::from(descriptor);
             sockopt::mark_traffic(socket.as_fd(), &self.settings)?;
             sockopt::tune_tcp(&socket, &self.settings)?;
             Ok(Stream::from_socket(socket, Kind::Tcp))
-        })
+        });
+        match result {
+            Err(_) if self.shared.stopped.load(Ordering::Acquire) => Ok(Accept::WouldBlock),
+            result => result,
+        }
+    }
+
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::downgrade(&self.shared))
     }
 
     /// The endpoint bound to, in digits.
@@ -113,7 +151,7 @@ impl Listener {
 
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.shared.socket.as_raw_fd()
     }
 }
 

@@ -46,6 +46,11 @@ impl Listener {
         }
     }
 
+    /// See [`tcp::Listener::stopper`].
+    pub fn stopper(&self) -> tcp::Stopper {
+        self.tcp.stopper()
+    }
+
     /// The endpoint bound to, in digits.
     pub fn endpoint(&self) -> &[u8] {
         self.tcp.endpoint()
