@@ -20,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
         1 => Deframing::Raw,
         _ => Deframing::Zmtp,
     };
+    let commands = choice & 7 != 2;
     let mut sent = Vec::new();
     for step in Step::read_all(&mut input) {
         match framing {
@@ -31,8 +32,10 @@ fuzz_target!(|data: &[u8]| {
     let leftover = if choice & 8 != 0 { usize::from(choice >> 4) * 5 } else { 0 };
     let leftover = leftover.min(sent.len());
 
-    let receive =
-        |pieces| memory::bounded(sent.len(), || receive(rules, framing, &sent, leftover, pieces));
+    let receive = |pieces| {
+        let decoder = Decoder { commands, ..Decoder::new(framing) };
+        memory::bounded(sent.len(), || receive(rules, decoder, &sent, leftover, pieces))
+    };
     let whole = receive(Pieces::Whole);
     let split = receive(Pieces::Random(seed));
     if framing == Deframing::Raw {
@@ -47,6 +50,7 @@ fuzz_target!(|data: &[u8]| {
 
     let expected = match framing {
         Deframing::Legacy => Expected::of_legacy(&sent, &rules),
+        _ if !commands => Expected::without_commands(&sent, &rules),
         _ => Expected::of(&sent, &rules),
     };
     assert_eq!(whole.frames, expected.frames);
@@ -61,18 +65,19 @@ fuzz_target!(|data: &[u8]| {
 
 fn receive(
     rules: RxRules,
-    framing: Deframing,
+    decoder: Decoder,
     bytes: &[u8],
     leftover: usize,
     pieces: Pieces,
 ) -> Received {
+    let framing = decoder.framing;
     let encoder = match framing {
         Deframing::Legacy => Encoder::framed(Version::V1_0),
         Deframing::Raw => Encoder::raw(),
         _ => Encoder::plain(),
     };
     let (leftover, rest) = bytes.split_at(leftover);
-    let mut connection = Connection::new(rules, encoder, Decoder::new(framing), leftover);
+    let mut connection = Connection::new(rules, encoder, decoder, leftover);
     connection.feed(rest, pieces);
     connection.finish();
     let mut received = connection.end();

@@ -136,6 +136,8 @@ pub struct Expected {
     /// Answers to the peer, commands of ZMTP 3.1.
     pub answers: Vec<Vec<u8>>,
     pub failed: bool,
+    /// Frames with the flag of a command are dropped (ZMTP 2.0).
+    without_commands: bool,
     /// What a REQ socket waits for.
     reply: Reply,
     /// A DISH socket has a group and waits for the body.
@@ -151,9 +153,18 @@ enum Reply {
 }
 
 impl Expected {
-    /// Frames of ZMTP 2.0 and later.
-    pub fn of(mut bytes: &[u8], rules: &RxRules) -> Expected {
-        let mut expected = Expected::default();
+    /// Frames of ZMTP 3.0 and later.
+    pub fn of(bytes: &[u8], rules: &RxRules) -> Expected {
+        Expected::default().and(bytes, rules)
+    }
+
+    /// Frames of ZMTP 2.0.
+    pub fn without_commands(bytes: &[u8], rules: &RxRules) -> Expected {
+        Expected { without_commands: true, ..Expected::default() }.and(bytes, rules)
+    }
+
+    fn and(self, mut bytes: &[u8], rules: &RxRules) -> Expected {
+        let mut expected = self;
         while let [flags, rest @ ..] = bytes {
             let (length, rest) = if flags & 2 != 0 {
                 let Some((length, rest)) = rest.split_first_chunk() else { break };
@@ -206,6 +217,9 @@ impl Expected {
     /// The next frame. False: the connection ends here.
     pub fn frame(&mut self, flags: u8, body: &[u8], rules: &RxRules) -> bool {
         if flags & 4 != 0 {
+            if self.without_commands {
+                return true;
+            }
             self.command(body, rules);
             return !self.failed;
         }
