@@ -259,7 +259,7 @@ TEST_EACH_OURS_ONLY(a_port_is_free_at_once, "once the I/O thread has come to it"
                     "wss") {
     void *a = NEW_SOCKET(ZMQ_DEALER);
     const char *endpoint = BIND_SECURED(a, transport);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 10; i++) {
         void *b = NEW_SOCKET(ZMQ_DEALER), *mon = MONITOR(a, ZMQ_EVENT_CLOSED | ZMQ_EVENT_ACCEPT_FAILED);
         if (strcmp(transport, "tls") == 0 || strcmp(transport, "wss") == 0)
             IDENTIFY(b, "server");
@@ -277,6 +277,21 @@ TEST_EACH_OURS_ONLY(a_port_is_free_at_once, "once the I/O thread has come to it"
         CLOSE(mon);
         a = b;
     }
+}
+
+// A monitor can tell by the last event whether the socket listens, however fast that changes.
+TEST(unbind_and_bind_in_turn) {
+    void *s = NEW_SOCKET(ZMQ_DEALER);
+    const char *endpoint = BIND(s, "tcp");
+    void *mon = MONITOR(s, ZMQ_EVENT_LISTENING | ZMQ_EVENT_CLOSED);
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(zmq_unbind(s, endpoint));
+        WAIT_UNTIL(zmq_bind(s, endpoint) == 0);
+    }
+    // Binds that fail have events as well.
+    for (int listening = 0; listening < 100;)
+        listening += NEXT_EVENT(mon).event == ZMQ_EVENT_LISTENING;
+    EXPECT_NOTHING(mon);
 }
 
 TEST(tcp_several_endpoints) {
@@ -1090,6 +1105,16 @@ TEST(inproc_subscriptions_are_messages_to_others) {
         EXPECT(peer, "before");
         EXPECT_NOTHING(peer);
     }
+    // Of another SUB they are, if it has subscribed to them.
+    void *listener = NEW_SOCKET(ZMQ_SUB), *speaker = NEW_SOCKET(ZMQ_SUB);
+    SET_TEXT(listener, ZMQ_SUBSCRIBE, "topic");
+    CONNECT(speaker, BIND(listener, "inproc"));
+    SET_TEXT(speaker, ZMQ_SUBSCRIBE, "other");
+    SET_TEXT(speaker, ZMQ_SUBSCRIBE, "topic/long");
+    SET_TEXT(speaker, ZMQ_UNSUBSCRIBE, "topic/long");
+    EXPECT(listener, "topic/long");
+    EXPECT(listener, "topic/long");
+    EXPECT_NOTHING(listener);
     void *pub = NEW_SOCKET(ZMQ_PUB), *push = NEW_SOCKET(ZMQ_PUSH);
     CONNECT(push, BIND(pub, "inproc"));
     SEND(push, "nothing to a PUB");

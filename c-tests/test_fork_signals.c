@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -328,6 +329,70 @@ TEST_EACH(inherited_sockets_do_nothing, EACH_TRANSPORT) {
     CONNECT(another, endpoint);
     SEND(another, "from another");
     EXPECT(pull, "from another");
+}
+
+// Whatever the child did with them, the parent is told of what arrives for it.
+TEST_EACH(inherited_sockets_tell_the_parent, "close", "fd") {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    CONNECT(push, BIND(pull, "tcp"));
+    // So many that the parent is reading by itself when it forks.
+    for (int i = 0; i < 200; i++) {
+        SEND(push, "before");
+        EXPECT(pull, "before");
+    }
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        int fd;
+        size_t size = sizeof fd;
+        if (strcmp(transport, "fd") == 0)
+            CHECK_OK(zmq_getsockopt(pull, ZMQ_FD, &fd, &size));
+        else
+            CHECK_OK(zmq_close(pull));
+        _exit(0);
+    }
+    check_child(child);
+    SEND(push, "after");
+    // One that is waited for beside others, which are many, is read by its I/O thread.
+    zmq_pollitem_t items[10] = {{pull, 0, ZMQ_POLLIN, 0}};
+    for (int i = 1; i < 10; i++)
+        items[i] = (zmq_pollitem_t){NEW_SOCKET(ZMQ_PULL), 0, ZMQ_POLLIN, 0};
+    CHECK_EQ(zmq_poll(items, 10, DEADLINE_MS), 1);
+    EXPECT(pull, "after");
+}
+
+static atomic_bool enough;
+
+static void send_without_end(void *socket) {
+    while (!atomic_load(&enough))
+        zmq_send(socket, "x", 1, ZMQ_DONTWAIT);
+}
+
+// Nobody in the child gives back what a thread of the parent held.
+TEST_EACH_OURS_ONLY(forked_while_another_thread_sends, "not promised", "inproc", "tcp") {
+    void *pull = NEW_SOCKET(ZMQ_PULL), *push = NEW_SOCKET(ZMQ_PUSH);
+    SET_INT(pull, ZMQ_RCVHWM, 10);
+    CONNECT(push, BIND(pull, transport));
+    atomic_store(&enough, false);
+    struct thread thread;
+    start_thread(&thread, send_without_end, push);
+    for (int i = 0; i < 40; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            CHECK_ERRNO(zmq_send(push, "y", 1, 0), EINTR);
+            int value = 1;
+            if (zmq_setsockopt(push, ZMQ_LINGER, &value, sizeof value) != 0)
+                CHECK_EQ(zmq_errno(), EINTR);
+            CHECK_OK(zmq_close(push));
+            CHECK_ERRNO(zmq_close(push), ENOTSOCK);
+            CHECK_OK(zmq_close(pull));
+            _exit(0);
+        }
+        check_child(child);
+    }
+    atomic_store(&enough, true);
+    JOIN(&thread);
 }
 
 TEST(parent_goes_on_while_a_child_sits_there) {

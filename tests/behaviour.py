@@ -398,6 +398,7 @@ BEHAVIOUR = {
          " tcp_mapped_addresses tcp_bind_to_a_host_name"),
         ("addresses in use, and used again at once",
          "test_endpoints: tcp_address_in_use tcp_bind_again_after_unbind a_port_is_free_at_once"
+         " unbind_and_bind_in_turn"
          " tcp_several_endpoints"),
         ("source addresses",
          "test_endpoints: tcp_source_address tcp_source_address_is_bound tcp_source_that_cannot_be"
@@ -658,6 +659,7 @@ BEHAVIOUR = {
         ("a forked child: what it inherits says EINTR and can be closed; it makes its own context; the"
          " parent goes on",
          "test_fork_signals: child_closes_what_it_inherits inherited_sockets_do_nothing"
+         " inherited_sockets_tell_the_parent forked_while_another_thread_sends"
          " child_makes_its_own_context"
          " parent_goes_on_while_a_child_sits_there child_that_exits_at_once;"
          " fork_generation.rs: a_child_is_of_another_generation"),

@@ -121,13 +121,17 @@ pub fn value(kind: Kind, handle: *mut c_void) -> Option<usize> {
 
 /// Ends a handle; true for the one call that did.
 pub fn close(kind: Kind, handle: *mut c_void) -> bool {
-    let Some(cell) = cell(handle as usize) else { return false };
-    let ended =
-        cell.tag.compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    let ended = end(kind, handle);
     if ended && let Ok(range) = range() {
         range.state.lock().free.push_back(handle as usize);
     }
     ended
+}
+
+/// The same without a lock; its cell is not used again.
+pub fn end(kind: Kind, handle: *mut c_void) -> bool {
+    let Some(cell) = cell(handle as usize) else { return false };
+    cell.tag.compare_exchange(kind as u32, DEAD, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
 #[cfg(test)]

@@ -147,17 +147,20 @@ impl Reactor {
         self.deregister(fd);
         let Listening { listener, port, lease, .. } = listening;
         let local = listener.endpoint().to_vec();
+        let told = listener.is_stopped();
         let (event, value) = match listener.close() {
             Ok(()) => (ZMQ_EVENT_CLOSED, fd as u64),
             Err(error) => (ZMQ_EVENT_CLOSE_FAILED, error.raw() as u64),
         };
-        port.event(Event {
-            event: event as u64,
-            values: vec![value],
-            local,
-            remote: Vec::new(),
-            bound: true,
-        });
+        if !told {
+            port.event(Event {
+                event: event as u64,
+                values: vec![value],
+                local,
+                remote: Vec::new(),
+                bound: true,
+            });
+        }
         self.handle.add_load(-1);
         drop(lease);
     }

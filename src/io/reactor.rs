@@ -161,7 +161,9 @@ struct SetWatch {
 impl Watch for SetWatch {
     fn watch(&self, fd: RawFd) {
         let token = token(self.id, Source::Set);
-        let _ = self.home.registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+        if self.home.registry.register(&mut SourceFd(&fd), token, Interest::READABLE).is_err() {
+            self.read_now();
+        }
     }
 
     fn unwatch(&self, fd: RawFd) {

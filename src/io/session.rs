@@ -227,7 +227,9 @@ impl Session {
             self.local = stream.local_endpoint();
             if !self.is_connecting_side() {
                 self.remote = stream.remote_endpoint();
-            } else if self.transport != Transport::Ipc && self.proxy.is_none() {
+            } else if matches!(self.transport, Transport::Tcp | Transport::Tls)
+                && self.proxy.is_none()
+            {
                 self.reached = stream.remote_endpoint();
             }
             return;

@@ -110,7 +110,7 @@ impl FairQueue {
             let id = self.current_pipe()?;
             let Some(pipe) = pipes.get_mut(id) else { return Err(Error::AGAIN) };
             match pipe.frame() {
-                Some(frame) if self.inside || accept(frame.body) => {
+                Some(frame) if self.inside || accept(frame.as_message()) => {
                     pipe.read(sink)?;
                     self.part_taken(sink.more());
                     return Ok(());
@@ -171,7 +171,7 @@ impl FairQueue {
         while let Ok(id) = self.current_pipe() {
             let Some(pipe) = pipes.get_mut(id) else { return false };
             match pipe.frame() {
-                Some(frame) if accept(frame.body) => return true,
+                Some(frame) if accept(frame.as_message()) => return true,
                 Some(_) => self.skip_message(pipes, id),
                 None => match self.sleep_or_fetch(pipes, id, &accept) {
                     Ok(()) if !self.rest.is_empty() => return true,
@@ -299,19 +299,20 @@ impl FairQueue {
     }
 
     /// Polling has told of a message. If it is this pipe's, which is about to go, it stays, with a
-    /// part before it.
+    /// part before it: true.
     #[cold]
-    pub fn keep_promised(&mut self, pipes: &mut Pipes, id: PipeId, first: &[u8]) {
+    pub fn keep_promised(&mut self, pipes: &mut Pipes, id: PipeId, first: &[u8]) -> bool {
         if self.inside() || self.ready(pipes) != Some(id) {
-            return;
+            return false;
         }
-        let Some(pipe) = pipes.get(id) else { return };
-        let Ok(mut part) = Msg::from_slice(first) else { return };
+        let Some(pipe) = pipes.get(id) else { return false };
+        let Ok(mut part) = Msg::from_slice(first) else { return false };
         part.set_more(true);
         part.set_metadata(pipe.metadata().cloned());
         self.rest.push_back(part);
         self.keep_rest(pipes, id);
         self.part_taken(false);
+        true
     }
 
     #[cold]

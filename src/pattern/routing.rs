@@ -121,7 +121,7 @@ impl RoutedPeers {
             && let Some(pipe) = pipes.get(id)
         {
             let routing_id = pipe.routing_id.clone();
-            self.incoming.keep_promised(pipes, id, &routing_id);
+            self.promised = !self.incoming.keep_promised(pipes, id, &routing_id);
         }
         self.table.leave(pipes, id);
         self.incoming.detach(pipes, id);
@@ -180,7 +180,7 @@ impl RoutedPeers {
             // The old pipe goes. What is left of a message being received from it stays, and one that
             // polling has told of, under the name it had.
             if self.promised {
-                self.incoming.keep_promised(pipes, holder, routing_id);
+                self.promised = !self.incoming.keep_promised(pipes, holder, routing_id);
             }
             self.table.leave(pipes, holder);
             self.table.enter_unnamed(pipes, holder);

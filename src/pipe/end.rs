@@ -7,7 +7,6 @@ use super::rope::{self, COMMAND, Frame, MORE, Reader, Writer, credit_interval};
 use super::table::PipeId;
 use crate::errno::Result;
 use crate::msg::{Metadata, Msg};
-use crate::zmtp::command::Command;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -410,11 +409,7 @@ impl Pipe {
     fn read_command(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
         let Incoming::Rope(reader) = &mut self.into else { return Ok(false) };
         let Some(frame) = reader.frame() else { return Ok(false) };
-        let topic = match Command::parse(frame.body) {
-            Command::Subscribe(topic) | Command::Cancel(topic) => topic,
-            _ => b"",
-        };
-        sink.put_bytes(topic, false, frame.metadata)?;
+        sink.put_bytes(frame.as_message(), false, frame.metadata)?;
         reader.skip();
         self.part_read(false);
         Ok(true)

@@ -53,7 +53,7 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     match handle {
         Ok(handle) => {
             let open = Open::new(socket, context.clone(), port, options, pattern, number, handle);
-            *socket.lock() = Some(open);
+            *socket.lock()? = Some(open);
             if context.is_terminating() {
                 socket.state.store(TERMINATED, Ordering::Release);
             }
@@ -70,10 +70,14 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
 /// zmq_close(3)
 pub fn close(handle: Handle) -> Result<()> {
     let socket = Socket::lookup(handle)?;
+    if socket.is_inherited() {
+        // What is behind it is the parent's, and locks may be held by threads that are not here.
+        return if handles::end(Kind::Socket, handle) { Ok(()) } else { Err(Error::NOTSOCK) };
+    }
     if !handles::close(Kind::Socket, handle) {
         return Err(Error::NOTSOCK);
     }
-    let open = socket.lock().take().ok_or(Error::NOTSOCK)?;
+    let open = socket.lock()?.take().ok_or(Error::NOTSOCK)?;
     let number = open.number;
     open.close();
     socket.has_signal.store(false, Ordering::Release);
@@ -87,7 +91,7 @@ pub fn close(handle: Handle) -> Result<()> {
 /// Runs `call` on the open socket, after looking at mail and termination.
 fn with<T>(handle: Handle, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
     let socket = Socket::lookup(handle)?;
-    let mut core = socket.lock();
+    let mut core = socket.lock()?;
     let open = opened(&mut core, handle)?;
     socket.check()?;
     open.process_mail();
@@ -101,7 +105,7 @@ fn with_despite<T>(
     call: impl FnOnce(&mut Open) -> Result<T>,
 ) -> Result<T> {
     let socket = Socket::lookup(handle)?;
-    let mut core = socket.lock();
+    let mut core = socket.lock_inherited()?;
     let open = opened(&mut core, handle)?;
     match socket.check() {
         Ok(()) => open.process_mail(),
@@ -174,7 +178,7 @@ fn send_whole(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> {
 #[inline(always)]
 fn send(handle: Handle, body: &mut Body<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
-    let mut core = socket.lock();
+    let mut core = socket.lock()?;
     let open = opened(&mut core, handle)?;
     socket.check()?;
     open.process_mail();
@@ -217,7 +221,7 @@ pub fn recv_msg(handle: Handle, message: &mut Msg, flags: i32) -> Result<usize> 
 #[inline]
 fn receive(handle: Handle, sink: &mut Sink<'_>, flags: i32) -> Result<()> {
     let socket = Socket::lookup(handle)?;
-    let mut core = socket.lock();
+    let mut core = socket.lock()?;
     let open = opened(&mut core, handle)?;
     socket.check()?;
     open.process_mail();

@@ -64,29 +64,19 @@ impl Endpoints {
         self.0.retain(|entry| !matches!(entry.what, What::Remote { id, .. } if id == number));
     }
 
-    /// The ports are free from here on.
-    pub fn stop_listening(&self) {
-        for entry in &self.0 {
-            if let What::Remote { stopper: Some(stopper), .. } = &entry.what {
-                stopper.stop();
-            }
-        }
-    }
-
     fn has_remote(&self, key: &[u8]) -> bool {
         self.0.iter().any(|entry| matches!(entry.what, What::Remote { .. }) && entry.key == key)
     }
 
     /// Everything under this text; of an inproc name that is bound and connected to, the binding.
-    fn take(&mut self, key: &[u8]) -> Vec<What> {
+    fn take(&mut self, key: &[u8]) -> Vec<Entry> {
         let bound = |entry: &Entry| entry.is(key) && matches!(entry.what, What::InprocBound);
         let only_bound = self.0.iter().any(bound);
         let (taken, kept) = std::mem::take(&mut self.0)
             .into_iter()
             .partition(|entry: &Entry| entry.is(key) && (bound(entry) || !only_bound));
         self.0 = kept;
-        let taken: Vec<Entry> = taken;
-        taken.into_iter().map(|entry| entry.what).collect()
+        taken
     }
 }
 
@@ -307,16 +297,14 @@ impl Open {
             return Err(Error::NOENT);
         }
         let linger = self.options.linger;
-        for what in taken {
+        for Entry { told, what, .. } in taken {
+            self.stop(&what, told);
             match what {
                 What::InprocBound => {
                     self.context.inproc.unbind(address, self.id())?;
                 }
                 What::InprocConnected(pipe) => self.detach(pipe),
-                What::Remote { id, home, connecting, stopper } => {
-                    if let Some(stopper) = stopper {
-                        stopper.stop();
-                    }
+                What::Remote { id, home, connecting, .. } => {
                     home.post(Command::CloseEndpoint { endpoint: id, linger });
                     for (pipe, link) in self.pipes_of(id) {
                         if connecting {
@@ -332,6 +320,22 @@ impl Open {
             }
         }
         Ok(())
+    }
+
+    /// The socket is about to be closed: its ports are free from here on.
+    pub(super) fn stop_listening(&mut self) {
+        for Entry { told, what, .. } in std::mem::take(&mut self.endpoints).0 {
+            self.stop(&what, told);
+        }
+    }
+
+    /// Stops a listener that has a port, before its I/O thread comes to close it.
+    fn stop(&self, what: &What, endpoint: Vec<u8>) {
+        if let What::Remote { stopper: Some(stopper), .. } = what
+            && let Some(fd) = stopper.stop()
+        {
+            self.event(ZMQ_EVENT_CLOSED, fd as u64, endpoint);
+        }
     }
 
     /// The pipes of an endpoint's connections, and the links behind them.

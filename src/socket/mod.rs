@@ -95,11 +95,27 @@ impl Socket {
         pool::lookup(handle).ok_or(Error::NOTSOCK)
     }
 
+    /// EINTR: it was inherited; its lock may be held by a thread that this process does not have.
     #[inline(always)]
-    pub fn lock(&'static self) -> Guard {
+    pub fn lock(&'static self) -> Result<Guard> {
+        if self.is_inherited() {
+            return Err(Error::INTR);
+        }
         let core = self.core.lock();
         self.resting.store(false, Ordering::Relaxed);
-        core
+        Ok(core)
+    }
+
+    /// For those few calls that an inherited socket answers; unless a thread was inside of it when
+    /// this process was forked: EINTR.
+    fn lock_inherited(&'static self) -> Result<Guard> {
+        if !self.is_inherited() { self.lock() } else { self.core.try_lock().ok_or(Error::INTR) }
+    }
+
+    /// Whether this process was forked from the one that opened it.
+    #[inline(always)]
+    fn is_inherited(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == FORKED
     }
 
     /// Whether there certainly is nothing to receive and nothing else to tell: an answer for those

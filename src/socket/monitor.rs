@@ -172,7 +172,7 @@ impl Monitor {
 
     fn send(&self, frames: &Frames, room: Room) -> std::result::Result<(), Unsent> {
         let socket = Socket::lookup(self.handle.get()).map_err(|_| Unsent::NobodyThere)?;
-        let mut core = socket.lock();
+        let mut core = socket.lock().map_err(|_| Unsent::NobodyThere)?;
         let open = core.as_mut().ok_or(Unsent::NobodyThere)?;
         open.process_mail();
         if room == Room::Always {
@@ -220,13 +220,13 @@ pub fn monitor(
     let socket = Socket::lookup(handle)?;
     // With the lease a monitor that is started while the socket is being closed stops, too.
     let (context, slot, _lease) = {
-        let mut core = socket.lock();
-        let open = opened(&mut core, handle)?;
-        match socket.check() {
+        let mut core = match socket.lock() {
             // Nobody tells the monitor of an inherited socket anything.
             Err(Error::INTR) if endpoint.is_none() => return Ok(()),
-            result => result?,
-        }
+            core => core?,
+        };
+        let open = opened(&mut core, handle)?;
+        socket.check()?;
         (open.context.clone(), open.port.monitor.clone(), open.lease.clone())
     };
     if version == ZMQ_CURRENT_EVENT_VERSION && events >> 16 != 0 {
@@ -263,7 +263,7 @@ pub fn monitor(
 
 /// Has the slot hear of whoever connects to its monitor's socket.
 fn sends_for(own: *mut c_void, slot: &Arc<MonitorSlot>) -> Result<()> {
-    let core = Socket::lookup(own)?.lock();
+    let core = Socket::lookup(own)?.lock()?;
     let open = core.as_ref().ok_or(Error::NOTSOCK)?;
     let _ = open.port.sends_for.set(Arc::downgrade(slot));
     Ok(())
@@ -273,6 +273,6 @@ fn sends_for(own: *mut c_void, slot: &Arc<MonitorSlot>) -> Result<()> {
 /// program learns it from the value of MONITOR_STOPPED.
 pub fn lost_events(handle: *mut c_void) -> Result<Option<u64>> {
     let socket = Socket::lookup(handle)?;
-    let slot = opened(&mut socket.lock(), handle)?.port.monitor.clone();
+    let slot = opened(&mut socket.lock()?, handle)?.port.monitor.clone();
     Ok(slot.lost())
 }

@@ -30,7 +30,7 @@ impl NamedSocket {
     /// Locks the open socket. ENOTSOCK: it was closed. ETERM, EINTR: see [`Socket::check`].
     #[inline]
     pub fn lock(self) -> Result<Guard> {
-        let core = self.socket.lock();
+        let core = self.socket.lock()?;
         // Whoever closes a socket ends its handle first and then waits for the lock.
         if core.is_none() || Socket::lookup(self.handle()).is_err() {
             return Err(Error::NOTSOCK);
@@ -66,7 +66,7 @@ impl NamedSocket {
 
     /// Runs `call` on the open socket, whether its context is terminating or not.
     fn open<T>(self, call: impl FnOnce(&mut Open) -> T) -> Result<T> {
-        let mut core = self.socket.lock();
+        let mut core = self.socket.lock()?;
         match core.as_mut() {
             Some(open) if Socket::lookup(self.handle()).is_ok() => Ok(call(open)),
             _ => Err(Error::NOTSOCK),

@@ -493,10 +493,7 @@ impl Open {
     pub(super) fn close(mut self) {
         self.release();
         self.context.inproc.forget(self.id());
-        // Inherited listeners are the parent's.
-        if self.socket.check() != Err(Error::INTR) {
-            self.endpoints.stop_listening();
-        }
+        self.stop_listening();
         let linger = self.options.linger;
         for handle in self.context.started_io_handles() {
             handle.post(crate::io::Command::CloseSocket { socket: self.id(), linger });

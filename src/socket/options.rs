@@ -17,8 +17,11 @@ impl Open {
     pub(super) fn set_option(&mut self, option: i32, value: Option<&[u8]>) -> Result<()> {
         let bytes = value.unwrap_or_default();
         // Of an inherited socket nobody can be told.
-        let inherited = self.socket.check() == Err(Error::INTR);
-        if inherited && matches!(option, ZMQ_SUBSCRIBE | ZMQ_UNSUBSCRIBE) {
+        let inherited = self.socket.is_inherited();
+        if inherited
+            && self.options.socket_type == ZMQ_SUB
+            && matches!(option, ZMQ_SUBSCRIBE | ZMQ_UNSUBSCRIBE)
+        {
             return Ok(());
         }
         if option == ZMQ_CONNECT_ROUTING_ID && self.takes_connect_routing_id() {
@@ -142,8 +145,10 @@ impl Open {
         };
         drop(signal);
         self.socket.has_signal.store(true, Ordering::SeqCst);
-        self.background = true;
-        self.release();
+        if !self.socket.is_inherited() {
+            self.background = true;
+            self.release();
+        }
         Ok(fd)
     }
 }

@@ -118,6 +118,15 @@ impl Listener {
         }
     }
 
+    /// Whether its [`stopper`](Listener::stopper) was used.
+    pub fn is_stopped(&self) -> bool {
+        match self {
+            Listener::Tcp(listener) => listener.is_stopped(),
+            Listener::Tls(listener) => listener.is_stopped(),
+            Listener::Ipc(_) | Listener::Plain(_) => false,
+        }
+    }
+
     /// The descriptor's number, for monitor events and readiness.
     pub fn fd(&self) -> RawFd {
         self.as_raw_fd()

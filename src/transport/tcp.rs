@@ -8,7 +8,7 @@
 
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use socket2::{Domain, Socket};
@@ -38,21 +38,38 @@ struct Shared {
     stopped: AtomicBool,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if *self.stopped.get_mut() {
+            STOPPED.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Listeners that were stopped and still have their descriptors.
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
+/// Beyond them a listener is left to its I/O thread, so that who binds and unbinds without a pause
+/// does not use the descriptors up.
+const MOST_STOPPED: usize = 16;
+
 /// Stops a listener from any thread: its port can be bound again at once, and the I/O thread that
 /// has the listener closes it when it comes to that.
 #[derive(Debug)]
 pub struct Stopper(Weak<Shared>);
 
 impl Stopper {
-    pub fn stop(&self) {
-        if let Some(shared) = self.0.upgrade()
-            && !shared.adopted
-        {
-            shared.stopped.store(true, Ordering::Release);
-            // A socket that listens no more is no obstacle to SO_REUSEADDR. Without it the port is
-            // free when the listener is closed.
-            let _ = shared.socket.shutdown(Shutdown::Both);
+    /// The descriptor of the listener, which listens no more. `None`: the I/O thread is to end it.
+    pub fn stop(&self) -> Option<RawFd> {
+        let shared = self.0.upgrade().filter(|shared| !shared.adopted)?;
+        if STOPPED.fetch_add(1, Ordering::Relaxed) >= MOST_STOPPED {
+            STOPPED.fetch_sub(1, Ordering::Relaxed);
+            return None;
         }
+        shared.stopped.store(true, Ordering::Release);
+        // A socket that listens no more is no obstacle to SO_REUSEADDR. Should this fail, the port
+        // is free when the listener is closed.
+        let _ = shared.socket.shutdown(Shutdown::Both);
+        Some(shared.socket.as_raw_fd())
     }
 }
 
@@ -120,13 +137,18 @@ impl Listener {
             Ok(Stream::from_socket(socket, Kind::Tcp))
         });
         match result {
-            Err(_) if self.shared.stopped.load(Ordering::Acquire) => Ok(Accept::WouldBlock),
+            Err(_) if self.is_stopped() => Ok(Accept::WouldBlock),
             result => result,
         }
     }
 
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::downgrade(&self.shared))
+    }
+
+    /// Whether a [`Stopper`] has come first.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
     }
 
     /// The endpoint bound to, in digits.

@@ -8,6 +8,7 @@ use super::{
     COMMAND, Committed, External, MORE, Mark, OWNED, SKIP, Shared, clear, frame_at, owned_at,
 };
 use crate::msg::{Metadata, Msg};
+use crate::zmtp::command::Command;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
@@ -34,6 +35,20 @@ impl Frame<'_> {
 
     pub fn is_command(&self) -> bool {
         self.flags & COMMAND != 0
+    }
+
+    /// What a socket without a use for commands makes of it: of a subscription the topic.
+    #[inline]
+    pub fn as_message(&self) -> &[u8] {
+        if self.is_command() { self.topic() } else { self.body }
+    }
+
+    #[cold]
+    fn topic(&self) -> &[u8] {
+        match Command::parse(self.body) {
+            Command::Subscribe(topic) | Command::Cancel(topic) => topic,
+            _ => b"",
+        }
     }
 }
 

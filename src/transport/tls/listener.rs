@@ -51,6 +51,10 @@ impl Listener {
         self.tcp.stopper()
     }
 
+    pub fn is_stopped(&self) -> bool {
+        self.tcp.is_stopped()
+    }
+
     /// The endpoint bound to, in digits.
     pub fn endpoint(&self) -> &[u8] {
         self.tcp.endpoint()
