@@ -101,6 +101,12 @@ impl FanOut {
         })
     }
 
+    /// The lowest high-water mark of the connections among the marked pipes.
+    pub fn lowest_limit(&self, pipes: &Pipes) -> Option<u64> {
+        let marked = (0..self.matching).filter_map(|place| pipes.get(self.list.at(place)));
+        marked.filter_map(|pipe| pipe.connection_limit()).min()
+    }
+
     /// Sends one part to the marked pipes; the marks stay. ENOMEM: nobody got it.
     #[inline]
     pub fn send(&mut self, pipes: &mut Pipes, body: &mut Body<'_>, more: bool) -> Result<()> {

@@ -18,6 +18,7 @@ use crate::msg::{Metadata, Msg};
 use crate::pipe::{Body, Frame, PipeId, Pipes, Readiness, Sink};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Also the ground PUB stands on.
 #[derive(Default)]
@@ -37,11 +38,38 @@ pub struct XPub {
     verbose_cancel: bool,
     only_first_subscribe: bool,
     no_drop: bool,
+    burst: Burst,
     manual: bool,
     /// The message after a subscription goes to the subscriber alone.
     last_value: bool,
     invert_matching: bool,
     welcome: Vec<u8>,
+}
+
+/// Messages sent without a pause. A connection's mark counts what the kernel has not taken, which
+/// takes thousands of small messages; in libzmq the sender sees room once a millisecond at most, so
+/// that whoever does not wait (ZMQ_XPUB_NODROP) is told of the mark in the middle of a burst.
+#[derive(Default)]
+struct Burst {
+    sent: u64,
+    since: Option<Instant>,
+}
+
+const PAUSE: Duration = Duration::from_millis(1);
+
+impl Burst {
+    /// One message more. False: as many as this were sent in less than a pause; this one begins anew.
+    fn goes_on(&mut self, limit: u64, now: impl Fn() -> Instant) -> bool {
+        if self.sent == 0 {
+            self.since = Some(now());
+        }
+        self.sent += 1;
+        if self.sent <= limit {
+            return true;
+        }
+        self.sent = 0;
+        self.since.is_none_or(|since| now().duration_since(since) >= PAUSE)
+    }
 }
 
 /// What the caller will receive.
@@ -129,7 +157,7 @@ impl Pattern for XPub {
         if !self.inside {
             self.mark_matching(pipes, body.bytes(), only_to);
         }
-        if self.no_drop && !self.outgoing.marked_have_room(pipes) {
+        if self.no_drop && !(self.outgoing.marked_have_room(pipes) && self.goes_on(pipes)) {
             return Err(Error::AGAIN);
         }
         self.outgoing.send(pipes, body, more)?;
@@ -206,6 +234,17 @@ impl Pattern for XPub {
 impl XPub {
     pub(super) fn without_receiver() -> XPub {
         XPub { is_pub: true, ..XPub::default() }
+    }
+
+    /// Whether the marked connections are not in a burst as long as the mark of one of them.
+    fn goes_on(&mut self, pipes: &Pipes) -> bool {
+        if self.inside {
+            return true;
+        }
+        match self.outgoing.lowest_limit(pipes) {
+            Some(limit) => self.burst.goes_on(limit, Instant::now),
+            None => true,
+        }
     }
 
     #[inline]

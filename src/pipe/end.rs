@@ -466,6 +466,11 @@ impl Pipe {
 
     // Writing.
 
+    /// The high-water mark of what goes to a connection; `None` if the peer is in this process.
+    pub fn connection_limit(&self) -> Option<u64> {
+        (!self.local).then_some(self.limit)
+    }
+
     /// Whether a message part certainly may be written. False says nothing: see
     /// [`check_write`](Pipe::check_write).
     #[inline(always)]

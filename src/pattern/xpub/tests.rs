@@ -169,6 +169,19 @@ fn full_peers_miss_messages() {
 }
 
 #[test]
+fn a_burst_ends_at_the_mark() {
+    let begin = Instant::now();
+    let mut burst = Burst::default();
+    let mut at = |microseconds| burst.goes_on(3, || begin + Duration::from_micros(microseconds));
+    assert_eq!([0, 10, 20, 30, 40].map(&mut at), [true, true, true, false, true]);
+    // It began at 40, and is no burst any more.
+    assert_eq!([50, 60, 1040].map(&mut at), [true, true, true]);
+    assert_eq!([1050, 1060, 1070, 1080].map(&mut at), [true, true, true, false]);
+    let mut unlimited = Burst::default();
+    assert!((0..100_000).all(|_| unlimited.goes_on(crate::pipe::UNLIMITED, || begin)));
+}
+
+#[test]
 fn inverted_matching() {
     let mut bench = Bench::new(ZMQ_XPUB);
     bench.set_int(ZMQ_INVERT_MATCHING, 1).unwrap();
