@@ -584,17 +584,23 @@ TEST_EACH(pub_manual_is_of_no_use, EACH_TRANSPORT) {
     SET_TEXT(pub, ZMQ_UNSUBSCRIBE, "a");
 }
 
+// `sub` has had the one message after its subscription to "a"; `other` has none yet.
+static void last_value_pair(const char *transport, void **xpub, void **sub, void **other) {
+    *other = NEW_SOCKET(ZMQ_SUB);
+    make_pair(transport, xpub, sub);
+    if (!knows_option(*xpub, XPUB_MANUAL_LAST_VALUE))
+        skip("no ZMQ_XPUB_MANUAL_LAST_VALUE");
+    CONNECT(*other, LAST_ENDPOINT(*xpub));
+    join(*xpub, *sub, "a");
+    SET_TEXT(*xpub, ZMQ_SUBSCRIBE, "a");
+    SEND(*xpub, "a1");
+    EXPECT(*sub, "a1");
+}
+
 // After a subscription was read, one message for its subscriber alone.
 TEST_EACH(xpub_manual_last_value, EACH_TRANSPORT) {
-    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
-    make_pair(transport, &xpub, &sub);
-    if (!knows_option(xpub, XPUB_MANUAL_LAST_VALUE))
-        skip("no ZMQ_XPUB_MANUAL_LAST_VALUE");
-    CONNECT(other, LAST_ENDPOINT(xpub));
-    join(xpub, sub, "a");
-    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
-    SEND(xpub, "a1");
-    EXPECT(sub, "a1");
+    void *xpub, *sub, *other;
+    last_value_pair(transport, &xpub, &sub, &other);
     join(xpub, other, "a");
     SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
     SEND(xpub, "a2");
@@ -606,15 +612,8 @@ TEST_EACH(xpub_manual_last_value, EACH_TRANSPORT) {
 
 // That one message is used up even if it is not for its subscriber.
 TEST_EACH(xpub_manual_last_value_only_if_it_matches, EACH_TRANSPORT) {
-    void *xpub, *sub, *other = NEW_SOCKET(ZMQ_SUB);
-    make_pair(transport, &xpub, &sub);
-    if (!knows_option(xpub, XPUB_MANUAL_LAST_VALUE))
-        skip("no ZMQ_XPUB_MANUAL_LAST_VALUE");
-    CONNECT(other, LAST_ENDPOINT(xpub));
-    join(xpub, sub, "a");
-    SET_TEXT(xpub, ZMQ_SUBSCRIBE, "a");
-    SEND(xpub, "a1");
-    EXPECT(sub, "a1");
+    void *xpub, *sub, *other;
+    last_value_pair(transport, &xpub, &sub, &other);
     join(xpub, other, "b");
     SET_TEXT(xpub, ZMQ_SUBSCRIBE, "b");
     SEND(xpub, "a2");

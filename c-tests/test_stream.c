@@ -35,10 +35,10 @@ static void expect_from(void *stream, const struct frame *id, const void *expect
     free(all);
 }
 
-TEST(connect_data_disconnect) {
+TEST_EACH(connect_data_disconnect, EACH_STREAM) {
     void *stream = NEW_SOCKET(ZMQ_STREAM);
     struct frame id;
-    int fd = peer_of(stream, BIND(stream, "tcp"), &id);
+    int fd = peer_of(stream, BIND(stream, transport), &id);
     RAW_SEND_LITERAL(fd, "hello");
     expect_from(stream, &id, "hello", 5);
     send_to(stream, &id, "back", 4);
@@ -349,19 +349,6 @@ TEST(a_full_peer) {
     WAIT_UNTIL(zmq_send(stream, id.data, id.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) == (int)id.size);
     SEND(stream, "room again");
     RAW_EXPECT_LITERAL(fd, "room again");
-}
-
-TEST(over_ipc) {
-    void *stream = NEW_SOCKET(ZMQ_STREAM);
-    struct frame id;
-    int fd = peer_of(stream, BIND(stream, "ipc"), &id);
-    RAW_SEND_LITERAL(fd, "hello");
-    expect_from(stream, &id, "hello", 5);
-    send_to(stream, &id, "back", 4);
-    RAW_EXPECT_LITERAL(fd, "back");
-    close(fd);
-    EXPECT_BYTES(stream, id.data, id.size, true);
-    EXPECT(stream, "");
 }
 
 // ZMQ_ROUTING_ID is that of the peer that came last.

@@ -332,7 +332,7 @@ BEHAVIOUR = {
          "test_stream: no_timers a_large_piece pieces_keep_their_order a_full_peer"),
         ("events, properties, ROUTING_ID; ZMTP by hand",
          "test_monitor: stream_sockets_have_events_too; test_stream: events_of_a_connection_of_one_s_own"
-         " peer_address routing_id plays_zmtp over_ipc"),
+         " peer_address routing_id plays_zmtp"),
     ],
     "Draft socket types": [
         ("SERVER and CLIENT: routing ids, unroutable messages, a full client",
