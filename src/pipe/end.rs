@@ -391,27 +391,13 @@ impl Pipe {
         let Incoming::Rope(reader) = &mut self.into else { return self.read_latest(sink) };
         let Some(frame) = reader.frame() else { return Ok(false) };
         let more = frame.more();
-        if frame.is_command() {
-            return self.read_command(sink);
-        }
-        if frame.external {
+        if frame.external && !frame.is_command() {
             return self.read_external(sink, more);
         }
-        sink.put_bytes(frame.body, more, frame.metadata)?;
+        // Over inproc nobody looks at types: a command may come to a socket that has no use for it.
+        sink.put_bytes(frame.as_message(), more, frame.metadata)?;
         reader.skip();
         self.part_read(more);
-        Ok(true)
-    }
-
-    /// A command for a socket that has no use for it: over inproc nobody looks at types. As in
-    /// libzmq, where it is a message marked by a flag, the topic is a message.
-    #[cold]
-    fn read_command(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
-        let Incoming::Rope(reader) = &mut self.into else { return Ok(false) };
-        let Some(frame) = reader.frame() else { return Ok(false) };
-        sink.put_bytes(frame.as_message(), false, frame.metadata)?;
-        reader.skip();
-        self.part_read(false);
         Ok(true)
     }
 
