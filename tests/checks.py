@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """What the test runners in Python share: counting, and running programs."""
 
+import contextlib
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -44,6 +46,23 @@ def nothing_without(packages, title):
     checks = Checks()
     checks.skip(title, f"{', '.join(packages)} not installed")
     return checks.finish()
+
+
+@contextlib.contextmanager
+def reserved_ports(count):
+    """Ports of 127.0.0.1 for programs that cannot choose their own and tell.
+
+    They stay bound without listening, so the system gives them to nobody else; a program that sets
+    SO_REUSEADDR, as nearly all do, can listen on its port nevertheless.
+    """
+    with contextlib.ExitStack() as sockets:
+        ports = []
+        for _ in range(count):
+            holder = sockets.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            ports.append(holder.getsockname()[1])
+        yield ports
 
 
 def run(command, environment=None, seconds=SECONDS, **keywords):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import debian
 import programs
-from checks import ROOT, Checks, make, output, run
+from checks import ROOT, Checks, make, output, reserved_ports, run
 
 WORK = ROOT / "build/deb-test"
 PACKAGES = ROOT / "build/deb"
@@ -162,9 +162,9 @@ def test_debian_programs(checks, system, file):
     python = "import zmq; print(zmq.zmq_version()); print(open('/proc/self/maps').read())"
     good, said = system.run("python3", "-c", python)
     checks.check(f"python3-zmq runs over {file}", good and f"/{file}\n" in said, said)
-    with tempfile.TemporaryDirectory(dir=system.root / "tmp") as place:
+    temporary = tempfile.TemporaryDirectory(dir=system.root / "tmp")
+    with temporary as place, reserved_ports(1) as (port,):
         endpoint = f"ipc:///tmp/{Path(place).name}/requests"
-        port = programs.free_port()
         condure = ["condure", "--listen", f"127.0.0.1:{port},req", "--zclient-req", endpoint]
         processes = [
             programs.Process(system.inside(command), None)

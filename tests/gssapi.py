@@ -14,6 +14,7 @@ is `N passed, N failed, N skipped`.
 
 import argparse
 import concurrent.futures
+import contextlib
 import ctypes
 import errno
 import glob
@@ -30,7 +31,7 @@ import time
 from pathlib import Path
 
 import results
-from checks import nothing_without
+from checks import nothing_without, reserved_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/gssapi"
@@ -736,20 +737,13 @@ def tool(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class KeyServer:
     """Its database, the keys and the tickets, in a directory."""
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        port, self.silent_port = free_ports(2)
+        self.ports = contextlib.ExitStack()
+        port, self.silent_port = self.ports.enter_context(reserved_ports(2))
         self.write("krb5.conf", self.configuration(port))
         self.write("silent.conf", self.configuration(self.silent_port))
         self.write(
@@ -865,6 +859,7 @@ class KeyServer:
         self.process.terminate()
         self.process.wait()
         self.log.close()
+        self.ports.close()
 
 
 # ---- the runs -----------------------------------------------------------------------------------

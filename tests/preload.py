@@ -10,12 +10,11 @@ over libzmq, both ways round. Needs libzmq3-dev. The last line is `N passed, N f
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from checks import nothing_without
+from checks import nothing_without, reserved_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEM_HEADER = Path("/usr/include/zmq.h")
@@ -110,12 +109,6 @@ def latency(programs, binder, connecter, port):
     return good and "average latency" in said, said
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_all(programs, library):
     result = Run()
     for preloaded in (library, None):
@@ -130,7 +123,8 @@ def test_all(programs, library):
             for variant in ["tcp"] if scenario == "stream" else ["tcp", "ipc"]:
                 name = f"{scenario}/{variant}"
                 result.check(f"{name}: {title}", *interop(programs, binder, connecter, name))
-        result.check(f"local_lat: {title}", *latency(programs, binder, connecter, free_port()))
+        with reserved_ports(1) as (port,):
+            result.check(f"local_lat: {title}", *latency(programs, binder, connecter, port))
     for tool, arguments in [
         ("inproc_lat", ["64", "2000"]),
         ("inproc_thr", ["64", "100000"]),

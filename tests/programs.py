@@ -14,7 +14,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import urllib.request
 from pathlib import Path
 
 from bindings import node
-from checks import ROOT, Checks, run
+from checks import ROOT, Checks, reserved_ports, run
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -137,12 +136,6 @@ def get(url, body=None):
         return response.read()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def web_session(port):
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + SECONDS
@@ -164,8 +157,8 @@ def test_condure(checks, directory):
     if not shutil.which("condure") or not run([SYSTEM_PYTHON, "-c", "import zmq"])[0]:
         return checks.skip("condure", "it or python3-zmq is not installed")
     for title, server, handler in libraries(directory):
-        with tempfile.TemporaryDirectory() as place:
-            port, endpoint = free_port(), f"ipc://{place}/requests"
+        with tempfile.TemporaryDirectory() as place, reserved_ports(1) as (port,):
+            endpoint = f"ipc://{place}/requests"
             command = ["condure", "--listen", f"127.0.0.1:{port},req", "--zclient-req", endpoint]
             processes = [
                 Process(command, server),

@@ -14,12 +14,11 @@ import concurrent.futures
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
-from checks import nothing_without
+from checks import nothing_without, reserved_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 INTEROP = ROOT / "c-tests/build/interop"
@@ -50,15 +49,6 @@ def start(arguments, env=None):
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def free_ports(count):
-    """Ports that nobody has: stunnel cannot choose its own and tell."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def configuration(is_client, version, routes):
@@ -92,8 +82,7 @@ def run(library, scenario, version, ours_binds):
     )
     endpoints = binder.stdout.readline().strip()
     targets = re.findall(r":(\d+)", endpoints)
-    ports = free_ports(len(targets))
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, reserved_ports(len(targets)) as ports:
         path = Path(directory) / "stunnel.conf"
         path.write_text(configuration(ours_binds, version, zip(ports, targets)))
         stunnel = start([STUNNEL, path])
@@ -103,14 +92,17 @@ def run(library, scenario, version, ours_binds):
             environment(None if ours_binds else library, not ours_binds),
         )
         outputs = [endpoints]
-        for process in (connecter, binder):
+        for name, process in (("connecter", connecter), ("binder", binder)):
+            ended = ""
             try:
-                outputs.append(process.communicate(timeout=SECONDS)[0])
+                said, _ = process.communicate(timeout=SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                outputs.append("no end: " + process.communicate()[0])
+                said, _ = process.communicate()
+                ended = "has not ended: "
+            outputs.append(f"{name} ({process.returncode}) {ended}{said}")
         stunnel.terminate()
-        outputs.append(stunnel.communicate()[0][-1500:])
+        outputs.append(f"stunnel: {stunnel.communicate()[0][-3000:]}")
     good = connecter.returncode == 0 and binder.returncode == 0
     return None if good else "\n".join(outputs)
 
