@@ -30,8 +30,8 @@ OTHERS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*")
 
 
 def run(target, command=(), out=sys.stdout):
-    """(passed, failed, skipped), seconds, what to say at the end. The output is passed on as it
-    comes. `command` is what make is run by."""
+    """(passed, failed, skipped), seconds, seconds of CPU time, what to say at the end. The output
+    is passed on as it comes. `command` is what make is run by."""
     print(f"==== make {target}", file=out, flush=True)
     start = time.monotonic()
     # Lines, each once and in their order.
@@ -56,7 +56,10 @@ def run(target, command=(), out=sys.stdout):
             skips[f"SKIPPED {' '.join(filter(None, SKIP.match(line).groups()))}"] = None
     if counts[2] and not skips:
         skips[f"SKIPPED {counts[2]}: its output does not say why"] = None
-    if make.wait() != 0 and counts[1] == 0:
+    # Not make.wait(), which does not tell what it took.
+    _, status, took = os.wait4(make.pid, 0)
+    make.returncode = os.waitstatus_to_exitcode(status)
+    if make.returncode != 0 and counts[1] == 0:
         # It did not get as far as counting: a program does not compile, a runner crashed.
         counts[1] = 1
         failures[f"FAILED: make ended with status {make.returncode}"] = None
@@ -64,7 +67,8 @@ def run(target, command=(), out=sys.stdout):
         for skip in filter(NOT_INSTALLED.search, list(skips)):
             counts[1] += 1
             failures[f"FAILED, as this is CI: {skip}"] = skips.pop(skip)
-    return counts, time.monotonic() - start, [*skips, *failures]
+    cpu_seconds = took.ru_utime + took.ru_stime
+    return counts, time.monotonic() - start, cpu_seconds, [*skips, *failures]
 
 
 def run_beside(targets):
@@ -96,14 +100,15 @@ def main():
             load.kill()
             load.wait()
     print()
-    for target, _, _, lines in rows:
+    for target, *_, lines in rows:
         for line in lines:
             print(f"{target}: {line}")
-    print(f"{'':16}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
-    for target, counts, seconds, _ in rows:
-        print(f"{target:16}{counts[0]:8}{counts[1]:8}{counts[2]:8}{seconds:9.0f}")
-    print(f"{'all of them':16}{time.monotonic() - start:33.0f}")
-    passed, failed, skipped = (sum(column) for column in zip(*(counts for _, counts, _, _ in rows)))
+    print(f"{'':16}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}{'of CPU':>8}")
+    for target, counts, seconds, cpu_seconds, _ in rows:
+        print(f"{target:16}{counts[0]:8}{counts[1]:8}{counts[2]:8}{seconds:9.0f}{cpu_seconds:8.0f}")
+    cpu_seconds = sum(row[3] for row in rows)
+    print(f"{'all of them':16}{time.monotonic() - start:33.0f}{cpu_seconds:8.0f}")
+    passed, failed, skipped = (sum(column) for column in zip(*(row[1] for row in rows)))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 
