@@ -134,6 +134,35 @@ TEST(ignored_signals_interrupt_nothing) {
     CHECK_EQ(blocked.result, 1);
 }
 
+// Whether every thread of the process blocks the signal for good: each but this one has come to where
+// it sleeps. A thread that begins blocks all signals for a moment, then libzmq's none, then all.
+static bool all_threads_block(int number) {
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    bool all = true;
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], line[256], state = 0;
+        unsigned long long mask = 0;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
+        FILE *status = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+        if (!status)
+            continue; // or a thread that has ended meanwhile
+        while (fgets(line, sizeof line, status))
+            if (sscanf(line, "State: %c", &state) != 1 && sscanf(line, "SigBlk: %llx", &mask) == 1)
+                break;
+        fclose(status);
+        all &= mask >> (number - 1) & 1 && (state == 'S' || atoi(task->d_name) == gettid());
+    }
+    closedir(tasks);
+    return all;
+}
+
+// Blocks the signal here and waits until the library's threads do: libzmq's do once they run.
+static void block_everywhere(const sigset_t *set, int number) {
+    CHECK_OK(pthread_sigmask(SIG_BLOCK, set, NULL));
+    WAIT_UNTIL(all_threads_block(number));
+}
+
 // The library's own threads take no signals: a handler runs in a thread of the program.
 static _Atomic pid_t handled_by;
 static void note_thread(int number) {
@@ -145,34 +174,17 @@ TEST(library_threads_block_signals) {
     struct sigaction action = {.sa_handler = note_thread};
     sigaction(SIGUSR2, &action, NULL);
     NEW_SOCKET(ZMQ_PULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    block_everywhere(&set, SIGUSR2);
+    CHECK_OK(pthread_sigmask(SIG_UNBLOCK, &set, NULL));
     for (int i = 0; i < 20; i++) {
         handled_by = 0;
         CHECK_OK(kill(getpid(), SIGUSR2));
         WAIT_UNTIL(handled_by != 0);
         CHECK_EQ(handled_by, gettid());
     }
-}
-
-// Whether every thread of the process blocks the signal.
-static bool all_threads_block(int number) {
-    DIR *tasks = opendir("/proc/self/task");
-    CHECK(tasks != NULL);
-    bool all = true;
-    for (struct dirent *task; (task = readdir(tasks));) {
-        char path[300], line[256];
-        unsigned long long mask = 0;
-        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
-        FILE *status = task->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (!status)
-            continue; // or a thread that has ended meanwhile
-        while (fgets(line, sizeof line, status))
-            if (sscanf(line, "SigBlk: %llx", &mask) == 1)
-                break;
-        fclose(status);
-        all &= mask >> (number - 1) & 1;
-    }
-    closedir(tasks);
-    return all;
 }
 
 // With every thread of the program blocking it, the signal stays pending.
@@ -183,9 +195,7 @@ TEST(a_signal_stays_pending_when_the_program_blocks_it) {
     sigset_t set, pending;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    // libzmq's threads do so once they run.
-    WAIT_UNTIL(all_threads_block(SIGUSR2));
+    block_everywhere(&set, SIGUSR2);
     CHECK_OK(kill(getpid(), SIGUSR2));
     CHECK_OK(sigpending(&pending));
     CHECK_EQ(sigismember(&pending, SIGUSR2), 1);
