@@ -405,6 +405,49 @@ TEST_EACH_OURS_ONLY(forked_while_another_thread_sends, "not promised", "inproc",
     JOIN(&thread);
 }
 
+static void open_and_close(void *unused) {
+    (void)unused;
+    while (!atomic_load(&enough)) {
+        void *ctx = zmq_ctx_new(), *timers = zmq_timers_new();
+        void *socket = zmq_socket(ctx, ZMQ_PAIR);
+        CHECK(ctx && timers && socket);
+        CHECK_OK(zmq_timers_destroy(&timers));
+        CHECK_OK(zmq_close(socket));
+        CHECK_OK(zmq_ctx_term(ctx));
+    }
+}
+
+// Nothing a child needs is kept by threads that it does not have.
+TEST(children_begin_anew_whatever_other_threads_did) {
+    atomic_store(&enough, false);
+    struct thread threads[3];
+    for (int i = 0; i < 3; i++)
+        start_thread(&threads[i], open_and_close, NULL);
+    for (int i = 0; i < 200; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            atomic_store(&enough, true);
+            void *ctx = zmq_ctx_new(), *timers = zmq_timers_new();
+            void *a = zmq_socket(ctx, ZMQ_PAIR), *b = zmq_socket(ctx, ZMQ_PAIR);
+            CHECK(a && b && timers);
+            CHECK_OK(zmq_bind(a, "inproc://child"));
+            CONNECT(b, "inproc://child");
+            SEND(b, "anew");
+            EXPECT(a, "anew");
+            CHECK_OK(zmq_timers_destroy(&timers));
+            CHECK_OK(zmq_close(a));
+            CHECK_OK(zmq_close(b));
+            CHECK_OK(zmq_ctx_term(ctx));
+            _exit(0);
+        }
+        check_child(child);
+    }
+    atomic_store(&enough, true);
+    for (int i = 0; i < 3; i++)
+        JOIN(&threads[i]);
+}
+
 TEST(parent_goes_on_while_a_child_sits_there) {
     void *a = NEW_SOCKET(ZMQ_PAIR), *b = NEW_SOCKET(ZMQ_PAIR);
     CONNECT(b, BIND(a, "tcp"));

@@ -392,6 +392,17 @@ TEST(threads) {
     }
 }
 
+static void exit_thread(void *argument) {
+    set_flag(argument);
+    pthread_exit(NULL);
+}
+
+TEST(a_thread_may_end_itself) {
+    int flag = 0;
+    zmq_threadclose(zmq_threadstart(exit_thread, &flag));
+    CHECK_EQ(flag, 7);
+}
+
 static void read_mask(void *argument) { pthread_sigmask(SIG_SETMASK, NULL, argument); }
 
 // Its handlers, too, run in threads of the program.

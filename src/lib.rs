@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`abi`] | constants in `zmq.h` order, C types with size and alignment asserts |
 //! | [`errno`] | the error type, its texts, the calling thread's errno |
+//! | [`fork`] | forks counted; locks of the whole process, which none tears apart |
 //! | [`thread_words`] | words of each thread's own, for the hot path |
 //! | [`msg`] | the message: 64 bytes, inline, shared, zero-copy or constant; metadata |
 //! | [`options`] | socket options and their defaults, one table row an option |
@@ -30,6 +31,7 @@ pub mod errno;
 // The models of the hand-overs (the feature `loom`) need no C interface.
 #[cfg(not(feature = "loom"))]
 pub mod ffi;
+pub mod fork;
 pub mod io;
 pub mod mechanism;
 pub mod msg;

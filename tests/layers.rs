@@ -12,6 +12,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/ctx/threads.rs", "scheduling of I/O threads"),
     ("src/errno.rs", "the calling thread's errno"),
     ("src/ffi/", "pointers from C"),
+    ("src/fork.rs", "handlers of fork(2)"),
     ("src/mechanism/curve/sodium.rs", "libsodium"),
     ("src/msg/storage/", "the 64 bytes of a message and what they point to"),
     ("src/msg/tests.rs", "messages in memory as C has it"),
@@ -20,7 +21,6 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/pipe/rope/", "a chunk written and read at the same time"),
     ("src/socket/lock.rs", "a lock of our own, and records of threads"),
     ("src/thread_words.rs", "thread-local variables without a call"),
-    ("src/tools/threads.rs", "signal masks"),
     ("src/transport/sys/", "system calls that the standard library lacks"),
 ];
 

@@ -8,10 +8,9 @@
 //! of what they are given. A cell is used again only after many others were.
 
 use crate::errno::{Error, Result};
-use parking_lot::Mutex;
+use crate::fork::Global;
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// What a handle stands for. The values are libzmq's tags.
@@ -41,22 +40,19 @@ const CELLS: usize = 1 << 20;
 /// Freed cells rest until this many others have been freed.
 const QUARANTINE: usize = 4096;
 
-struct Range {
-    start: usize,
-    state: Mutex<Cells>,
-}
-
 struct Cells {
     used: usize,
     free: VecDeque<usize>,
 }
 
-fn range() -> Result<&'static Range> {
-    static RANGE: OnceLock<Option<Range>> = OnceLock::new();
-    RANGE.get_or_init(reserve).as_ref().ok_or(Error::NOMEM)
-}
+static STATE: Global<Cells> = Global::new(Cells { used: 0, free: VecDeque::new() });
 
-fn reserve() -> Option<Range> {
+/// Where the range begins. With the lock of [`STATE`] held.
+fn reserve() -> Result<usize> {
+    let start = START.load(Ordering::Relaxed);
+    if start != 0 {
+        return Ok(start);
+    }
     // SAFETY: an anonymous private mapping of zeros, reserved and never unmapped.
     let start = unsafe {
         libc::mmap(
@@ -69,13 +65,10 @@ fn reserve() -> Option<Range> {
         )
     };
     if start == libc::MAP_FAILED {
-        return None;
+        return Err(Error::NOMEM);
     }
     START.store(start as usize, Ordering::Relaxed);
-    Some(Range {
-        start: start as usize,
-        state: Mutex::new(Cells { used: 0, free: VecDeque::new() }),
-    })
+    Ok(start as usize)
 }
 
 /// The cell at this address, if it is one.
@@ -93,14 +86,14 @@ fn cell(address: usize) -> Option<&'static Cell> {
 
 /// Makes a handle. EMFILE when there are too many, ENOMEM.
 pub fn open(kind: Kind, value: usize) -> Result<*mut c_void> {
-    let range = range()?;
     let address = {
-        let mut cells = range.state.lock();
+        let mut cells = STATE.lock();
+        let start = reserve()?;
         if cells.free.len() > QUARANTINE || cells.used == CELLS {
             cells.free.pop_front().ok_or(Error::MFILE)?
         } else {
             cells.used += 1;
-            range.start + (cells.used - 1) * CELL_SIZE
+            start + (cells.used - 1) * CELL_SIZE
         }
     };
     let cell = cell(address).ok_or(Error::FAULT)?;
@@ -122,8 +115,8 @@ pub fn value(kind: Kind, handle: *mut c_void) -> Option<usize> {
 /// Ends a handle; true for the one call that did.
 pub fn close(kind: Kind, handle: *mut c_void) -> bool {
     let ended = end(kind, handle);
-    if ended && let Ok(range) = range() {
-        range.state.lock().free.push_back(handle as usize);
+    if ended {
+        STATE.lock().free.push_back(handle as usize);
     }
     ended
 }

@@ -10,12 +10,13 @@ mod threads;
 mod zap;
 
 use crate::errno::{Error, Result};
+use crate::fork::{self, Global};
 use crate::io::{IoHandle, IoThread, Lease};
 use crate::options::ContextOptions;
 use crate::transport::{self, DEAF_SLEEP, EventFd, Resolver};
 use inproc::Registry;
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -72,7 +73,7 @@ impl Context {
             term_event: Mutex::new(None),
             terminating: AtomicBool::new(false),
             inproc: Registry::default(),
-            fork_generation: transport::fork_generation(),
+            fork_generation: fork::generation(),
         }
     }
 
@@ -86,7 +87,7 @@ impl Context {
 
     /// True in a child that was forked after the context was made.
     pub fn is_forked(&self) -> bool {
-        self.fork_generation != transport::fork_generation()
+        self.fork_generation != fork::generation()
     }
 
     /// Whether there is a place for one more socket: EMFILE beyond ZMQ_MAX_SOCKETS.
@@ -104,9 +105,19 @@ impl Context {
         Ok(())
     }
 
+    /// One of the context's own locks. EINTR when a thread that this process, a forked child, does
+    /// not have holds it.
+    fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
+        if self.is_forked() { mutex.try_lock().ok_or(Error::INTR) } else { Ok(mutex.lock()) }
+    }
+
+    fn options_lock(&self) -> Result<MutexGuard<'_, ContextOptions>> {
+        self.lock(&self.options)
+    }
+
     fn members_with_room(&self) -> Result<MutexGuard<'_, Members>> {
-        let max_sockets = self.options.lock().max_sockets;
-        let mut members = self.members.lock();
+        let max_sockets = self.options_lock()?.max_sockets;
+        let mut members = self.lock(&self.members)?;
         let limit = *members.limit.get_or_insert(max_sockets);
         if members.sockets.len() >= usize::try_from(limit).unwrap_or(0) {
             return Err(Error::MFILE);
@@ -130,7 +141,7 @@ impl Context {
         if let Some(handles) = self.handles.get() {
             return Ok(handles);
         }
-        let mut threads = self.threads.lock();
+        let mut threads = self.lock(&self.threads)?;
         if let Some(handles) = self.handles.get() {
             return Ok(handles);
         }
@@ -170,12 +181,13 @@ impl Context {
         self.handles.get().map_or(&[], Vec::as_slice)
     }
 
-    fn shutdown(&self) {
+    fn shutdown(&self) -> Result<()> {
         self.terminating.store(true, Ordering::Release);
-        let members: Vec<_> = self.members.lock().sockets.values().cloned().collect();
+        let members: Vec<_> = self.lock(&self.members)?.sockets.values().cloned().collect();
         for member in members {
             member.terminate();
         }
+        Ok(())
     }
 
     fn members_changed(&self) {
@@ -220,15 +232,12 @@ impl Context {
     }
 }
 
-fn contexts() -> &'static Mutex<HashMap<usize, Arc<Context>>> {
-    static CONTEXTS: OnceLock<Mutex<HashMap<usize, Arc<Context>>>> = OnceLock::new();
-    CONTEXTS.get_or_init(Mutex::default)
-}
+static CONTEXTS: Global<BTreeMap<usize, Arc<Context>>> = Global::new(BTreeMap::new());
 
 /// The context of a handle. EFAULT: it is none.
 pub fn lookup(handle: *mut c_void) -> Result<Arc<Context>> {
     let id = handles::value(handles::Kind::Context, handle).ok_or(Error::FAULT)?;
-    contexts().lock().get(&id).cloned().ok_or(Error::FAULT)
+    CONTEXTS.lock().get(&id).cloned().ok_or(Error::FAULT)
 }
 
 /// The functions behind `zmq_ctx_*`.
@@ -241,9 +250,9 @@ pub mod api {
         // not in the middle of some call.
         let _ = crate::pipe::asymmetric::can_be_light();
         let id = crate::io::next_id() as usize;
-        contexts().lock().insert(id, Arc::new(Context::new()));
+        CONTEXTS.lock().insert(id, Arc::new(Context::new()));
         handles::open(handles::Kind::Context, id).inspect_err(|_| {
-            contexts().lock().remove(&id);
+            CONTEXTS.lock().remove(&id);
         })
     }
 
@@ -252,18 +261,14 @@ pub mod api {
         let id = handles::value(handles::Kind::Context, handle).ok_or(Error::FAULT)?;
         let context = lookup(handle)?;
         if context.is_forked() {
-            for thread in context.threads.lock().drain(..) {
-                thread.forget();
-            }
-            std::mem::forget(context);
             return Err(Error::INTR);
         }
-        context.shutdown();
+        context.shutdown()?;
         context.wait_for_members()?;
         if !handles::close(handles::Kind::Context, handle) {
             return Err(Error::FAULT);
         }
-        contexts().lock().remove(&id);
+        CONTEXTS.lock().remove(&id);
         for mut thread in context.threads.lock().drain(..) {
             thread.stop();
         }
@@ -272,27 +277,26 @@ pub mod api {
 
     /// zmq_ctx_shutdown(3)
     pub fn shutdown(handle: *mut c_void) -> Result<()> {
-        lookup(handle)?.shutdown();
-        Ok(())
+        lookup(handle)?.shutdown()
     }
 
     /// zmq_ctx_set(3)
     pub fn set(handle: *mut c_void, option: i32, value: i32) -> Result<()> {
-        lookup(handle)?.options.lock().set(option, value)
+        lookup(handle)?.options_lock()?.set(option, value)
     }
 
     /// zmq_ctx_get(3)
     pub fn get(handle: *mut c_void, option: i32) -> Result<i32> {
-        lookup(handle)?.options.lock().get(option)
+        lookup(handle)?.options_lock()?.get(option)
     }
 
     /// zmq_ctx_set_ext(3)
     pub fn set_ext(handle: *mut c_void, option: i32, value: &[u8]) -> Result<()> {
-        lookup(handle)?.options.lock().set_ext(option, value)
+        lookup(handle)?.options_lock()?.set_ext(option, value)
     }
 
     /// zmq_ctx_get_ext(3)
     pub fn get_ext(handle: *mut c_void, option: i32, value: &mut [u8]) -> Result<usize> {
-        lookup(handle)?.options.lock().get_ext(option, value)
+        lookup(handle)?.options_lock()?.get_ext(option, value)
     }
 }

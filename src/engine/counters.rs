@@ -6,7 +6,7 @@
 //!
 //! With the cargo feature `write-log` every write is also told on stderr.
 
-use parking_lot::Mutex;
+use crate::fork::Global;
 
 /// Who writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ impl Written {
     }
 }
 
-static TOTALS: Mutex<Written> = Mutex::new(Written { caller: ZERO, io_thread: ZERO });
+static TOTALS: Global<Written> = Global::new(Written { caller: ZERO, io_thread: ZERO });
 
 const ZERO: Counters = Counters {
     total_attempts: 0,

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::{entry, handle, out, status};
 use crate::abi::zmq_timer_fn;
 use crate::errno::{Error, Result};
+use crate::fork::Global;
 use crate::tools::timers::Timers;
 
 /// Makes a set of timers.
@@ -118,7 +119,7 @@ struct Handler(zmq_timer_fn, *mut c_void);
 unsafe impl Send for Handler {}
 
 /// All objects that are not destroyed, by their handle.
-static LIVE: Mutex<BTreeMap<usize, Arc<Object>>> = Mutex::new(BTreeMap::new());
+static LIVE: Global<BTreeMap<usize, Arc<Object>>> = Global::new(BTreeMap::new());
 
 /// The object of a handle.
 fn object(handle: *mut c_void) -> Result<Arc<Object>> {

@@ -12,7 +12,7 @@ use crate::abi::zmq_thread_fn;
 use crate::errno::Error;
 use crate::tools::atomic_counter::AtomicCounter;
 use crate::tools::stopwatch::Stopwatch;
-use crate::tools::threads::Thread;
+use crate::transport::Thread;
 
 /// Makes an atomic counter with the value 0.
 #[unsafe(no_mangle)]
@@ -114,13 +114,8 @@ pub unsafe extern "C" fn zmq_threadstart(
 ) -> *mut c_void {
     handle(|| {
         let func = func.ok_or(Error::FAULT)?;
-        let arg = Argument(arg);
-        let thread = Thread::start(move || {
-            // As a whole: capturing its field alone would lose the promise made by the type.
-            let arg = arg;
-            // SAFETY: the caller of zmq_threadstart wants just this call.
-            unsafe { func(arg.0) }
-        })?;
+        // SAFETY: the caller of zmq_threadstart wants just this call.
+        let thread = unsafe { Thread::start_foreign(c"ZMQapp", func, arg) }?;
         Ok(Box::into_raw(Box::new(thread)).cast())
     })
 }
@@ -136,9 +131,3 @@ pub unsafe extern "C" fn zmq_threadclose(thread: *mut c_void) {
     // A thread that frees itself ends on its own.
     let _ = thread.join();
 }
-
-/// What a thread's body is called with.
-struct Argument(*mut c_void);
-
-// SAFETY: the application decides what its pointer means and which thread may follow it.
-unsafe impl Send for Argument {}

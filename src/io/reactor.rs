@@ -9,10 +9,10 @@ use super::session::{ConnectSpec, ListenSpec, Session};
 use super::timers::Timers;
 use super::{SocketPort, next_id};
 use crate::engine::{ASYNC_ONLY, Home, Link, Progress, Request, RxSet, Watch};
-use crate::errno::{Error, Result};
+use crate::errno::Result;
 use crate::pipe::asymmetric::heavy_fence;
 use crate::transport::workers::Workers;
-use crate::transport::{self, Resolver};
+use crate::transport::{self, Resolver, Thread};
 use crate::zmtp::Work;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -188,7 +188,7 @@ impl Drop for SetWatch {
 /// A running I/O thread.
 pub struct IoThread {
     pub handle: Arc<IoHandle>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl IoThread {
@@ -209,17 +209,12 @@ impl IoThread {
             stream_looks: Arc::default(),
         });
         let mut reactor = Reactor::new(poll, handle.clone(), resolver);
-        let guard = transport::block_all_signals();
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || {
-                prepare();
-                transport::set_timer_slack(TIMER_SLACK_NS);
-                reactor.run();
-            })
-            .map_err(Error::from);
-        drop(guard);
-        Ok(IoThread { handle, thread: Some(thread?) })
+        let thread = Thread::start(&name, move || {
+            prepare();
+            transport::set_timer_slack(TIMER_SLACK_NS);
+            reactor.run();
+        })?;
+        Ok(IoThread { handle, thread: Some(thread) })
     }
 
     /// Ends the thread once its sessions are gone.
@@ -228,11 +223,6 @@ impl IoThread {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-
-    /// Forgets the thread, which does not exist in a forked child.
-    pub fn forget(mut self) {
-        std::mem::forget(self.thread.take());
     }
 }
 

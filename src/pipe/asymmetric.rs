@@ -15,7 +15,7 @@ pub use stand_in::{can_be_light, heavy_fence, light_fence};
 
 #[cfg(not(feature = "loom"))]
 mod here {
-    use std::sync::OnceLock;
+    use crate::fork::Once;
     use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
     use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ mod here {
     /// while there may be some that were not; a processor does not hold back a store for nearly as
     /// long as this waits.
     fn forbidden() {
-        static SINCE: OnceLock<Instant> = OnceLock::new();
+        static SINCE: Once<Instant> = Once::new();
         let since = SINCE.get_or_init(Instant::now);
         LIGHT.store(false, Ordering::Relaxed);
         if since.elapsed() < Duration::from_millis(10) {
@@ -55,7 +55,7 @@ mod here {
 
     /// Whether light fences cost nothing, which they may from the first call on.
     pub fn can_be_light() -> bool {
-        static WORKS: OnceLock<bool> = OnceLock::new();
+        static WORKS: Once<bool> = Once::new();
         *WORKS.get_or_init(|| {
             let works = fence_all_threads();
             LIGHT.store(works, Ordering::Relaxed);

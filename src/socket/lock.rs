@@ -195,6 +195,7 @@ use here::{Mutex, wait_a_moment};
 #[cfg(not(feature = "loom"))]
 mod here {
     use super::{BiasedLock, ThreadRecord, record};
+    use crate::fork::Global;
     use crate::pipe::sync::{AtomicPtr, AtomicU32};
     use crate::thread_words::{Word, get, set};
     use crate::transport;
@@ -255,8 +256,7 @@ mod here {
     }
 
     /// Records of threads that have ended, for others to use.
-    static FREE: parking_lot::Mutex<Vec<&'static ThreadRecord>> =
-        parking_lot::Mutex::new(Vec::new());
+    static FREE: Global<Vec<&'static ThreadRecord>> = Global::new(Vec::new());
 
     thread_local! {
         static RETURN: ReturnRecord = const { ReturnRecord };

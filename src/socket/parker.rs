@@ -26,7 +26,7 @@ impl Parker {
     /// The calling thread's parker. Without a descriptor left it is one for this wait only, that
     /// wakes nobody; see [`rest`](Parker::rest).
     pub fn current() -> Result<Arc<Parker>> {
-        let generation = crate::transport::fork_generation();
+        let generation = crate::fork::generation();
         let current = PARKER.try_with(|slot| {
             let mut slot = slot.try_borrow_mut().map_err(|_| Error::FAULT)?;
             match &*slot {

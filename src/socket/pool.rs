@@ -4,7 +4,7 @@
 
 use super::{FORKED, Socket};
 use crate::ctx::handles::{self, Kind};
-use parking_lot::Mutex;
+use crate::fork::{self, Global};
 use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -15,8 +15,8 @@ const BLOCK: usize = 256;
 const BLOCKS: usize = 4096;
 
 static TABLE: [OnceLock<Box<[Socket]>>; BLOCKS] = [const { OnceLock::new() }; BLOCKS];
-static FREE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
-static USED: Mutex<usize> = Mutex::new(0);
+static FREE: Global<Vec<usize>> = Global::new(Vec::new());
+static USED: Global<usize> = Global::new(0);
 
 /// The socket of a live handle.
 #[inline]
@@ -34,11 +34,9 @@ pub fn take() -> Option<(usize, &'static Socket)> {
     if let Some(number) = FREE.lock().pop() {
         return Some((number, at(number)?));
     }
+    fork::in_child(forked);
     let mut used = USED.lock();
     let number = *used;
-    if number == 0 {
-        crate::transport::on_fork(forked);
-    }
     TABLE.get(number / BLOCK)?.get_or_init(|| (0..BLOCK).map(|_| Socket::new()).collect());
     *used += 1;
     Some((number, at(number)?))

@@ -9,6 +9,5 @@ pub mod poll;
 pub mod poller;
 pub mod proxy;
 pub mod stopwatch;
-pub mod threads;
 pub mod timers;
 pub mod z85;

@@ -9,12 +9,13 @@ use super::poll::{self, Item, What};
 use crate::abi::*;
 use crate::ctx::handles::{self, Kind};
 use crate::errno::{Error, Result};
+use crate::fork::Global;
 use crate::socket::{NamedSocket, Parker};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{c_long, c_void};
 use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const EVENTS: i32 = ZMQ_POLLIN | ZMQ_POLLOUT | ZMQ_POLLERR | ZMQ_POLLPRI;
 
@@ -73,9 +74,9 @@ impl Key {
 /// zmq_poller_new: EMFILE, ENOMEM.
 pub fn new() -> Result<*mut c_void> {
     let number = crate::io::next_id() as usize;
-    pollers().lock().insert(number, Arc::default());
+    POLLERS.lock().insert(number, Arc::default());
     handles::open(Kind::Poller, number).inspect_err(|_| {
-        pollers().lock().remove(&number);
+        POLLERS.lock().remove(&number);
     })
 }
 
@@ -85,7 +86,7 @@ pub fn destroy(handle: *mut c_void) -> Result<()> {
     if !handles::close(Kind::Poller, handle) {
         return Err(Error::FAULT);
     }
-    let poller = pollers().lock().remove(&number);
+    let poller = POLLERS.lock().remove(&number);
     drop(poller);
     Ok(())
 }
@@ -157,14 +158,11 @@ fn check_events(events: i16) -> Result<()> {
 
 type Shared = Arc<Mutex<Poller>>;
 
-fn pollers() -> &'static Mutex<HashMap<usize, Shared>> {
-    static POLLERS: OnceLock<Mutex<HashMap<usize, Shared>>> = OnceLock::new();
-    POLLERS.get_or_init(Mutex::default)
-}
+static POLLERS: Global<BTreeMap<usize, Shared>> = Global::new(BTreeMap::new());
 
 fn lookup(handle: *mut c_void) -> Result<Shared> {
     let number = handles::value(Kind::Poller, handle).ok_or(Error::FAULT)?;
-    pollers().lock().get(&number).cloned().ok_or(Error::FAULT)
+    POLLERS.lock().get(&number).cloned().ok_or(Error::FAULT)
 }
 
 fn with<T>(handle: *mut c_void, call: impl FnOnce(&mut Poller) -> Result<T>) -> Result<T> {

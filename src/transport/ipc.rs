@@ -19,6 +19,7 @@ use super::listener::{Accept, ListenError, accept_with, listening};
 use super::{Kind, SocketSettings, Stream, sys};
 use crate::endpoint::{IpcAddress, IpcBind};
 use crate::errno::{Error, Result};
+use crate::fork;
 use crate::options::IpcFilters;
 
 /// Where wildcard paths are made, the first that names a directory; else the current directory.
@@ -206,7 +207,7 @@ impl WildcardPath {
     fn create_in(parent: &Path) -> Result<WildcardPath> {
         let directory = sys::make_unique_directory(parent.join("tmpXXXXXX"))?;
         let file = directory.join("socket");
-        let generation = sys::fork_generation();
+        let generation = fork::generation();
         Ok(WildcardPath { directory, file, generation, removed: false })
     }
 
@@ -215,7 +216,7 @@ impl WildcardPath {
     }
 
     fn remove_once(&mut self) -> Result<()> {
-        if self.removed || self.generation != sys::fork_generation() {
+        if self.removed || self.generation != fork::generation() {
             return Ok(());
         }
         self.removed = true;

@@ -38,8 +38,7 @@ pub use resolver::{Resolved, Resolver};
 pub use settings::{Keepalive, SocketSettings};
 pub use stream::{Kind, ReadOutcome, Stream, WriteOutcome};
 pub use sys::{
-    EventFd, SignalGuard, block_all_signals, fork_generation, ipv6_supported, on_fork, poll_fds,
-    poll_fds_masked, sched_yield, set_timer_slack,
+    EventFd, Thread, ipv6_supported, poll_fds, poll_fds_masked, sched_yield, set_timer_slack,
 };
 
 /// How long a thread sleeps at once when there is no descriptor left that could wake it.

@@ -10,13 +10,12 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::sys;
-use crate::errno::{Error, Result};
+use super::Thread;
+use crate::errno::Result;
 
 /// The most jobs at a time.
 pub const MAX_THREADS: usize = 4;
@@ -93,12 +92,7 @@ impl Workers {
     fn start_thread(&self) -> Result<()> {
         let shared = self.shared.clone();
         let idle_time = self.idle_time;
-        let _signals = sys::block_all_signals();
-        thread::Builder::new()
-            .name(self.name.into())
-            .spawn(move || shared.work(idle_time))
-            .map(|_| ())
-            .map_err(Error::from)
+        Thread::start(self.name, move || shared.work(idle_time)).map(drop)
     }
 
     #[cfg(test)]

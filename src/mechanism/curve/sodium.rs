@@ -18,6 +18,7 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::errno::{Error, Result};
+use crate::fork::Once;
 
 /// The length of any key, in bytes.
 pub const KEY: usize = 32;
@@ -58,8 +59,10 @@ const _: () = assert!(
 /// To be called before anything else here; may be called again at any time. ENOTSUP when the
 /// library cannot be used.
 pub fn initialise() -> Result<()> {
-    // SAFETY: may be called any number of times, from any thread.
-    if unsafe { sodium::sodium_init() } < 0 { Err(Error::NOTSUP) } else { Ok(()) }
+    static WORKS: Once<bool> = Once::new();
+    // SAFETY: may be called at any time, from any thread.
+    let works = WORKS.get_or_init(|| unsafe { sodium::sodium_init() } >= 0);
+    if *works { Ok(()) } else { Err(Error::NOTSUP) }
 }
 
 /// Fills `bytes` with the system's random numbers.

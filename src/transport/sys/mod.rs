@@ -7,8 +7,8 @@
 
 mod linux;
 mod lookup;
-mod process;
 mod scatter;
+mod threads;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,10 +25,8 @@ pub use linux::{
 pub use lookup::{
     group_has_member, interface_address, interface_index, interface_name, lookup, user_name,
 };
-pub use process::{
-    SignalGuard, block_all_signals, fork_generation, on_fork, sched_yield, set_timer_slack,
-};
 pub use scatter::read_message;
+pub use threads::{Thread, sched_yield, set_timer_slack};
 
 use crate::errno::{Error, Result};
 

@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::CryptoProvider;
@@ -27,6 +27,7 @@ use super::negotiation::Negotiation;
 use super::verify::{Clients, Servers, Trust};
 use crate::endpoint::Host;
 use crate::errno::{Error, Result};
+use crate::fork::Once;
 use crate::options::Options;
 
 /// Sessions a client remembers for one endpoint.
@@ -113,7 +114,7 @@ impl ServerTls {
 /// aws-lc, with the cheapest of the ciphers first: AES with 128 bits takes a third less time than
 /// with 256, and a third of ChaCha20's.
 fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    static PROVIDER: Once<Arc<CryptoProvider>> = Once::new();
     let make = || {
         Arc::new(CryptoProvider {
             cipher_suites: vec![
