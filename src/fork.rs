@@ -13,19 +13,15 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 static IN_CHILD: Once<fn()> = Once::new();
 
-/// All that have been locked.
-static ALL: Mutex<Vec<&'static dyn Hold>> = Mutex::new(Vec::new());
-
-/// Locks are held for less than a millisecond, unless a thread forks from a signal handler that
-/// interrupted it where it held one: its child has to do without that one.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// All that have been locked, and is itself the first that is taken.
+static ALL: Global<Vec<&'static dyn Hold>> = Global::with(true, Vec::new());
 
 thread_local! {
     /// What this thread holds while it forks.
@@ -69,7 +65,7 @@ fn register() {
 
 unsafe extern "C" fn before() {
     let mut held: Vec<Box<dyn Any>> = Vec::new();
-    if let Some(all) = try_for_long(&ALL) {
+    if let Some(all) = ALL.lock_unless_ours() {
         held.extend(all.iter().filter_map(|global| global.hold()));
         held.push(Box::new(all));
     }
@@ -89,46 +85,58 @@ unsafe extern "C" fn after_in_child() {
     let _ = HELD.try_with(RefCell::take);
 }
 
-fn try_for_long<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    let start = Instant::now();
-    loop {
-        match mutex.try_lock() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return None,
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-        }
-    }
-}
-
 /// A [`Global`], whatever it protects.
 trait Hold: Sync {
     fn hold(&'static self) -> Option<Box<dyn Any>>;
 }
 
+impl<T: Send> Hold for Global<T> {
+    fn hold(&'static self) -> Option<Box<dyn Any>> {
+        Some(Box::new(self.lock_unless_ours()?))
+    }
+}
+
 /// A lock of the whole process, which nobody holds in a child when it begins.
 pub struct Global<T: 'static> {
     is_listed: AtomicBool,
+    /// Its thread, or 0. What a thread reads of itself is true.
+    holder: AtomicUsize,
     value: Mutex<T>,
 }
 
 impl<T: Send> Global<T> {
     pub const fn new(value: T) -> Global<T> {
-        Global { is_listed: AtomicBool::new(false), value: Mutex::new(value) }
+        Global::with(false, value)
+    }
+
+    const fn with(is_listed: bool, value: T) -> Global<T> {
+        Global {
+            is_listed: AtomicBool::new(is_listed),
+            holder: AtomicUsize::new(0),
+            value: Mutex::new(value),
+        }
     }
 
     #[inline]
-    pub fn lock(&'static self) -> MutexGuard<'static, T> {
+    pub fn lock(&'static self) -> Guard<T> {
         if !self.is_listed.load(Ordering::Acquire) {
             self.list();
         }
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        self.holder.store(this_thread(), Ordering::Relaxed);
+        Guard { holder: &self.holder, value }
+    }
+
+    /// `None`: a signal handler that forks has interrupted its thread where that held it. The child
+    /// has to do without.
+    fn lock_unless_ours(&'static self) -> Option<Guard<T>> {
+        (self.holder.load(Ordering::Relaxed) != this_thread()).then(|| self.lock())
     }
 
     #[cold]
     fn list(&'static self) {
         register();
-        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = ALL.lock();
         if !self.is_listed.load(Ordering::Relaxed) {
             all.push(self);
             self.is_listed.store(true, Ordering::Release);
@@ -136,9 +144,34 @@ impl<T: Send> Global<T> {
     }
 }
 
-impl<T: Send> Hold for Global<T> {
-    fn hold(&'static self) -> Option<Box<dyn Any>> {
-        Some(Box::new(try_for_long(&self.value)?))
+fn this_thread() -> usize {
+    // SAFETY: no preconditions.
+    unsafe { libc::pthread_self() as usize }
+}
+
+/// Access to the value of a [`Global`], until it is dropped.
+pub struct Guard<T: 'static> {
+    holder: &'static AtomicUsize,
+    value: MutexGuard<'static, T>,
+}
+
+impl<T> Deref for Guard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Guard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        self.holder.store(0, Ordering::Relaxed);
     }
 }
 
@@ -166,76 +199,5 @@ impl<T> Once<T> {
         static MAKING: Global<()> = Global::new(());
         let _turn = MAKING.lock();
         self.0.get_or_init(make)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicUsize;
-    use std::thread;
-
-    /// Whether a child in which `body` runs ends well.
-    fn child_can(body: impl FnOnce() -> bool) -> bool {
-        // SAFETY: the child does what is asked of it and ends, at the latest by its alarm.
-        unsafe {
-            let child = libc::fork();
-            if child == 0 {
-                libc::alarm(30);
-                libc::_exit(i32::from(!body()));
-            }
-            let mut status = 0;
-            child > 0 && libc::waitpid(child, &mut status, 0) == child && status == 0
-        }
-    }
-
-    #[test]
-    fn a_child_is_of_another_generation() {
-        let own = generation();
-        assert!(child_can(|| generation() == own + 1));
-        assert_eq!(generation(), own);
-    }
-
-    #[test]
-    fn no_lock_is_held_in_a_child() {
-        static NUMBERS: Global<(usize, usize)> = Global::new((0, 0));
-        static ENOUGH: AtomicBool = AtomicBool::new(false);
-        let other = thread::spawn(|| {
-            while !ENOUGH.load(Ordering::Relaxed) {
-                let mut numbers = NUMBERS.lock();
-                numbers.0 += 1;
-                thread::yield_now();
-                numbers.1 += 1;
-            }
-        });
-        while NUMBERS.lock().0 == 0 {
-            thread::yield_now();
-        }
-        for _ in 0..50 {
-            assert!(child_can(|| {
-                let numbers = NUMBERS.lock();
-                numbers.0 == numbers.1
-            }));
-        }
-        ENOUGH.store(true, Ordering::Relaxed);
-        other.join().unwrap();
-    }
-
-    #[test]
-    fn what_another_thread_is_setting_up_is_complete_in_a_child() {
-        static MADE: Once<usize> = Once::new();
-        static BEGUN: AtomicUsize = AtomicUsize::new(0);
-        let other = thread::spawn(|| {
-            MADE.get_or_init(|| {
-                BEGUN.store(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(20));
-                7
-            })
-        });
-        while BEGUN.load(Ordering::Relaxed) == 0 {
-            thread::yield_now();
-        }
-        assert!(child_can(|| *MADE.get_or_init(|| 8) == 7));
-        assert_eq!(*other.join().unwrap(), 7);
     }
 }

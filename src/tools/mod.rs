@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What `zmq.h` offers beside sockets and messages.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod atomic_counter;
 pub mod curve_keys;
