@@ -179,6 +179,12 @@ impl<T> Drop for Guard<T> {
 /// made or it has not.
 pub struct Once<T>(OnceLock<T>);
 
+impl<T> Default for Once<T> {
+    fn default() -> Once<T> {
+        Once::new()
+    }
+}
+
 impl<T> Once<T> {
     pub const fn new() -> Once<T> {
         Once(OnceLock::new())

@@ -22,8 +22,14 @@ pub struct Thread(libc::pthread_t);
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// A function of the application. It may unwind: pthread_exit(3) does.
+/// A function of the application, as it is declared and as it is called: it may unwind, which
+/// pthread_exit(3) does.
+type Declared = unsafe extern "C" fn(*mut c_void);
 type ForeignBody = unsafe extern "C-unwind" fn(*mut c_void);
+
+/// What a new thread calls, as it is declared for the system and as it is.
+type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
+type Run = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
 impl Thread {
     /// Starts a thread that runs `body`. Fails with what the system says, EAGAIN mostly.
@@ -49,7 +55,7 @@ impl Thread {
     /// The call must be sound on another thread.
     pub unsafe fn start_foreign(
         name: &'static CStr,
-        body: unsafe extern "C" fn(*mut c_void),
+        body: Declared,
         argument: *mut c_void,
     ) -> Result<Thread> {
         extern "C-unwind" fn run(start: *mut c_void) -> *mut c_void {
@@ -63,18 +69,14 @@ impl Thread {
         }
         type Foreign = (&'static CStr, ForeignBody, *mut c_void);
         // SAFETY: both are called in the same way.
-        let body = unsafe { std::mem::transmute::<_, ForeignBody>(body) };
+        let body = unsafe { std::mem::transmute::<Declared, ForeignBody>(body) };
         // SAFETY: `run` takes what is given here.
         unsafe { Thread::create(None, run, (name, body, argument)) }
     }
 
     /// # Safety
     /// `run` must be sound on another thread with a `Box` of `start` as a raw pointer.
-    unsafe fn create<S>(
-        stack_size: Option<usize>,
-        run: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
-        start: S,
-    ) -> Result<Thread> {
+    unsafe fn create<S>(stack_size: Option<usize>, run: Run, start: S) -> Result<Thread> {
         let start: *mut S = Box::into_raw(Box::new(start));
         let mut thread = MaybeUninit::uninit();
         let mut attributes = MaybeUninit::uninit();
@@ -82,7 +84,7 @@ impl Thread {
         // SAFETY: the attributes are initialised before they are used and destroyed after; `run` is
         // called as the system calls what it has the type of.
         let code = unsafe {
-            let run = std::mem::transmute::<_, extern "C" fn(*mut c_void) -> *mut c_void>(run);
+            let run = std::mem::transmute::<Run, Routine>(run);
             libc::pthread_attr_init(attributes.as_mut_ptr());
             if let Some(size) = stack_size {
                 libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), size);
