@@ -405,40 +405,36 @@ TEST_EACH_OURS_ONLY(forked_while_another_thread_sends, "not promised", "inproc",
     JOIN(&thread);
 }
 
-static void open_and_close(void *unused) {
-    (void)unused;
-    while (!atomic_load(&enough)) {
-        void *ctx = zmq_ctx_new(), *timers = zmq_timers_new();
-        void *socket = zmq_socket(ctx, ZMQ_PAIR);
-        CHECK(ctx && timers && socket);
-        CHECK_OK(zmq_timers_destroy(&timers));
-        CHECK_OK(zmq_close(socket));
-        CHECK_OK(zmq_ctx_term(ctx));
-    }
+// A context and what else there is, used and ended.
+static void begin_and_end(const char *transport) {
+    void *ctx = zmq_ctx_new(), *timers = zmq_timers_new();
+    void *a = zmq_socket(ctx, ZMQ_PAIR), *b = zmq_socket(ctx, ZMQ_PAIR);
+    CHECK(ctx && timers && a && b);
+    CONNECT(b, BIND(a, transport));
+    SEND(b, "anew");
+    EXPECT(a, "anew");
+    CHECK_OK(zmq_timers_destroy(&timers));
+    CHECK_OK(zmq_close(a));
+    CHECK_OK(zmq_close(b));
+    CHECK_OK(zmq_ctx_term(ctx));
+}
+
+static void begin_and_end_often(void *transport) {
+    while (!atomic_load(&enough))
+        begin_and_end(transport);
 }
 
 // Nothing a child needs is kept by threads that it does not have.
-TEST(children_begin_anew_whatever_other_threads_did) {
+TEST_EACH(children_begin_anew_whatever_other_threads_did, "inproc", "tcp") {
     atomic_store(&enough, false);
     struct thread threads[3];
     for (int i = 0; i < 3; i++)
-        start_thread(&threads[i], open_and_close, NULL);
-    for (int i = 0; i < 200; i++) {
+        start_thread(&threads[i], begin_and_end_often, (void *)transport);
+    for (int i = 0; i < 100; i++) {
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            atomic_store(&enough, true);
-            void *ctx = zmq_ctx_new(), *timers = zmq_timers_new();
-            void *a = zmq_socket(ctx, ZMQ_PAIR), *b = zmq_socket(ctx, ZMQ_PAIR);
-            CHECK(a && b && timers);
-            CHECK_OK(zmq_bind(a, "inproc://child"));
-            CONNECT(b, "inproc://child");
-            SEND(b, "anew");
-            EXPECT(a, "anew");
-            CHECK_OK(zmq_timers_destroy(&timers));
-            CHECK_OK(zmq_close(a));
-            CHECK_OK(zmq_close(b));
-            CHECK_OK(zmq_ctx_term(ctx));
+            begin_and_end(transport);
             _exit(0);
         }
         check_child(child);
@@ -446,6 +442,25 @@ TEST(children_begin_anew_whatever_other_threads_did) {
     atomic_store(&enough, true);
     for (int i = 0; i < 3; i++)
         JOIN(&threads[i]);
+}
+
+// libzmq opens sockets there that no I/O thread serves.
+TEST_OURS_ONLY(inherited_contexts_open_nothing, "libzmq opens sockets that nobody serves") {
+    void *ctx = context();
+    NEW_SOCKET(ZMQ_PULL);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(zmq_socket(ctx, ZMQ_PAIR) == NULL);
+        CHECK_EQ(zmq_errno(), EINTR);
+        CHECK_OK(zmq_ctx_set(ctx, ZMQ_MAX_SOCKETS, 5));
+        CHECK_EQ(zmq_ctx_get(ctx, ZMQ_MAX_SOCKETS), 5);
+        CHECK_OK(zmq_ctx_shutdown(ctx));
+        CHECK_ERRNO(zmq_ctx_term(ctx), EINTR);
+        _exit(0);
+    }
+    check_child(child);
+    NEW_SOCKET(ZMQ_PAIR);
 }
 
 TEST(parent_goes_on_while_a_child_sits_there) {

@@ -7,30 +7,37 @@
 //! the C library does with those of its allocator.
 //!
 //! Invariants:
-//! - Whoever holds a [`Global`] takes no other, and uses no [`Once`].
-//! - A `Global` is in [`ALL`] before it is locked for the first time.
+//! - Whoever holds a [`Global`] takes no other, uses no [`Once`], and waits for nobody.
+//! - A `Global` is in the list before it is locked for the first time.
 //! - The value of a [`Once`] is made under the lock of a `Global`.
+//! - The handlers of a fork allocate nothing: the allocator's own may have run before them, or a
+//!   signal handler that forks may have interrupted it.
+//!
+//! Two forks are less protected. A signal handler's, when it interrupted its thread where that held a
+//! `Global`: in the child that one stays held. And one for which the application has a handler that
+//! waits for another of its threads, when that one wants a `Global`: such a handler must not.
 
-use std::any::Any;
-use std::cell::RefCell;
+use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 static IN_CHILD: Once<fn()> = Once::new();
+/// The process that forked last, or was the child.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
-/// All that have been locked, and is itself the first that is taken.
-static ALL: Global<Vec<&'static dyn Hold>> = Global::with(true, Vec::new());
+/// The locks that there are, the newest first, and the lock of this list, the first that is taken.
+static FIRST: AtomicPtr<Lock> = AtomicPtr::new(ptr::null_mut());
+static LIST: Lock = Lock::new();
 
-thread_local! {
-    /// What this thread holds while it forks.
-    static HELD: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
-}
+/// Forks by signal handlers in the middle of the fork that holds everything.
+static NESTED: AtomicUsize = AtomicUsize::new(0);
 
-/// A number that differs between a process and the children it forked since this function was
-/// first called. Whoever remembers it can tell whether its threads still exist, without a
-/// getpid(2) each time.
+/// A number that differs between a process and the children it forked since the library was loaded.
+/// Whoever remembers it can tell whether its threads still exist, without a getpid(2) each time.
 pub fn generation() -> u32 {
     register();
     GENERATION.load(Ordering::Relaxed)
@@ -64,114 +71,198 @@ fn register() {
 }
 
 unsafe extern "C" fn before() {
-    let mut held: Vec<Box<dyn Any>> = Vec::new();
-    if let Some(all) = ALL.lock_unless_ours() {
-        held.extend(all.iter().filter_map(|global| global.hold()));
-        held.push(Box::new(all));
+    if LIST.is_ours() {
+        // A signal handler's, in the middle of a fork, or of adding to the list.
+        if LIST.is_of_fork() {
+            NESTED.fetch_add(1, Ordering::Relaxed);
+        }
+        return;
     }
-    // Of a thread that is about to end they are released at once.
-    let _ = HELD.try_with(|place| place.replace(held));
+    LIST.acquire();
+    LIST.by_fork.store(true, Ordering::Relaxed);
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
+    for lock in locks() {
+        if !lock.is_ours() {
+            lock.acquire();
+            lock.by_fork.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 unsafe extern "C" fn after() {
-    let _ = HELD.try_with(RefCell::take);
+    if !LIST.is_of_fork() {
+        return;
+    }
+    if NESTED.load(Ordering::Relaxed) > 0 {
+        NESTED.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    for lock in locks() {
+        if lock.is_of_fork() {
+            lock.by_fork.store(false, Ordering::Relaxed);
+            lock.release();
+        }
+    }
+    LIST.by_fork.store(false, Ordering::Relaxed);
+    LIST.release();
 }
 
 unsafe extern "C" fn after_in_child() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
-    if let Some(hook) = IN_CHILD.get() {
-        hook();
-    }
-    let _ = HELD.try_with(RefCell::take);
+    notice_child();
+    // SAFETY: no preconditions.
+    unsafe { after() };
 }
 
-/// A [`Global`], whatever it protects.
-trait Hold: Sync {
-    fn hold(&'static self) -> Option<Box<dyn Any>>;
-}
-
-impl<T: Send> Hold for Global<T> {
-    fn hold(&'static self) -> Option<Box<dyn Any>> {
-        Some(Box::new(self.lock_unless_ours()?))
+/// Counts the fork, once in each child. A handler of the application may come before ours.
+fn notice_child() {
+    let process = std::process::id();
+    if PROCESS.swap(process, Ordering::Relaxed) != process {
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+        if let Some(hook) = IN_CHILD.get() {
+            hook();
+        }
     }
 }
 
-/// A lock of the whole process, which nobody holds in a child when it begins.
-pub struct Global<T: 'static> {
-    is_listed: AtomicBool,
-    /// Its thread, or 0. What a thread reads of itself is true.
+/// All in the list, for whoever holds its lock.
+fn locks() -> impl Iterator<Item = &'static Lock> {
+    // SAFETY: NULL or a part of a static, as it was put there by `Lock::list`.
+    let at = |pointer: &AtomicPtr<Lock>| unsafe { pointer.load(Ordering::Relaxed).as_ref() };
+    std::iter::successors(at(&FIRST), move |lock| at(&lock.next))
+}
+
+/// What a [`Global`] has beside its value.
+struct Lock {
+    /// The thread that holds it, or 0. What a thread reads of itself is true.
     holder: AtomicUsize,
-    value: Mutex<T>,
+    /// It holds it because it forks.
+    by_fork: AtomicBool,
+    is_listed: AtomicBool,
+    next: AtomicPtr<Lock>,
 }
 
-impl<T: Send> Global<T> {
-    pub const fn new(value: T) -> Global<T> {
-        Global::with(false, value)
-    }
-
-    const fn with(is_listed: bool, value: T) -> Global<T> {
-        Global {
-            is_listed: AtomicBool::new(is_listed),
+impl Lock {
+    const fn new() -> Lock {
+        Lock {
             holder: AtomicUsize::new(0),
-            value: Mutex::new(value),
+            by_fork: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
+            next: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
     #[inline]
-    pub fn lock(&'static self) -> Guard<T> {
-        if !self.is_listed.load(Ordering::Acquire) {
-            self.list();
+    fn acquire(&self) {
+        let mut rounds = 0;
+        while self
+            .holder
+            .compare_exchange_weak(0, this_thread(), Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            rounds += 1;
+            if rounds < 100 {
+                std::thread::yield_now();
+            } else {
+                // A thread of a lower priority, on this processor, would not run otherwise.
+                std::thread::sleep(Duration::from_micros(50));
+            }
         }
-        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        self.holder.store(this_thread(), Ordering::Relaxed);
-        Guard { holder: &self.holder, value }
     }
 
-    /// `None`: a signal handler that forks has interrupted its thread where that held it. The child
-    /// has to do without.
-    fn lock_unless_ours(&'static self) -> Option<Guard<T>> {
-        (self.holder.load(Ordering::Relaxed) != this_thread()).then(|| self.lock())
+    #[inline]
+    fn release(&self) {
+        self.holder.store(0, Ordering::Release);
+    }
+
+    fn is_ours(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) == this_thread()
+    }
+
+    fn is_of_fork(&self) -> bool {
+        self.is_ours() && self.by_fork.load(Ordering::Relaxed)
     }
 
     #[cold]
     fn list(&'static self) {
         register();
-        let mut all = ALL.lock();
+        let of_fork = LIST.is_of_fork();
+        if !of_fork {
+            LIST.acquire();
+        }
         if !self.is_listed.load(Ordering::Relaxed) {
-            all.push(self);
+            self.next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
+            FIRST.store(ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
             self.is_listed.store(true, Ordering::Release);
+        }
+        if !of_fork {
+            LIST.release();
         }
     }
 }
 
+/// Never 0, and in a child what it was.
 fn this_thread() -> usize {
     // SAFETY: no preconditions.
     unsafe { libc::pthread_self() as usize }
 }
 
+/// A lock of the whole process, which no thread that is missing in a child holds there.
+pub struct Global<T: 'static> {
+    lock: Lock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached by one thread at a time, the holder of the lock.
+unsafe impl<T: Send> Sync for Global<T> {}
+
+impl<T: Send> Global<T> {
+    pub const fn new(value: T) -> Global<T> {
+        Global { lock: Lock::new(), value: UnsafeCell::new(value) }
+    }
+
+    #[inline]
+    pub fn lock(&'static self) -> Guard<T> {
+        if !self.lock.is_listed.load(Ordering::Acquire) {
+            self.lock.list();
+        }
+        // In a handler that the application has for forks, between ours.
+        let releases = !self.lock.is_of_fork();
+        if releases {
+            self.lock.acquire();
+        } else {
+            notice_child();
+        }
+        Guard { global: self, releases }
+    }
+}
+
 /// Access to the value of a [`Global`], until it is dropped.
 pub struct Guard<T: 'static> {
-    holder: &'static AtomicUsize,
-    value: MutexGuard<'static, T>,
+    global: &'static Global<T>,
+    releases: bool,
 }
 
 impl<T> Deref for Guard<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        // SAFETY: this thread holds the lock, and by the first invariant it has one guard.
+        unsafe { &*self.global.value.get() }
     }
 }
 
 impl<T> DerefMut for Guard<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
+        // SAFETY: as above.
+        unsafe { &mut *self.global.value.get() }
     }
 }
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        self.holder.store(0, Ordering::Relaxed);
+        if self.releases {
+            self.global.lock.release();
+        }
     }
 }
 

@@ -661,6 +661,7 @@ BEHAVIOUR = {
          "test_fork_signals: child_closes_what_it_inherits inherited_sockets_do_nothing"
          " inherited_sockets_tell_the_parent forked_while_another_thread_sends"
          " child_makes_its_own_context children_begin_anew_whatever_other_threads_did"
+         " inherited_contexts_open_nothing"
          " parent_goes_on_while_a_child_sits_there child_that_exits_at_once;"
          " fork.rs: a_child_is_of_another_generation no_lock_is_held_in_a_child"
          " what_another_thread_is_setting_up_is_complete_in_a_child"),

@@ -105,19 +105,18 @@ impl Context {
         Ok(())
     }
 
-    /// One of the context's own locks. EINTR when a thread that this process, a forked child, does
-    /// not have holds it.
-    fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
-        if self.is_forked() { mutex.try_lock().ok_or(Error::INTR) } else { Ok(mutex.lock()) }
-    }
-
+    /// EINTR when a thread that this process, a forked child, does not have holds the lock.
     fn options_lock(&self) -> Result<MutexGuard<'_, ContextOptions>> {
-        self.lock(&self.options)
+        if self.is_forked() {
+            self.options.try_lock().ok_or(Error::INTR)
+        } else {
+            Ok(self.options.lock())
+        }
     }
 
     fn members_with_room(&self) -> Result<MutexGuard<'_, Members>> {
-        let max_sockets = self.options_lock()?.max_sockets;
-        let mut members = self.lock(&self.members)?;
+        let max_sockets = self.options.lock().max_sockets;
+        let mut members = self.members.lock();
         let limit = *members.limit.get_or_insert(max_sockets);
         if members.sockets.len() >= usize::try_from(limit).unwrap_or(0) {
             return Err(Error::MFILE);
@@ -141,7 +140,7 @@ impl Context {
         if let Some(handles) = self.handles.get() {
             return Ok(handles);
         }
-        let mut threads = self.lock(&self.threads)?;
+        let mut threads = self.threads.lock();
         if let Some(handles) = self.handles.get() {
             return Ok(handles);
         }
@@ -181,13 +180,16 @@ impl Context {
         self.handles.get().map_or(&[], Vec::as_slice)
     }
 
-    fn shutdown(&self) -> Result<()> {
+    fn shutdown(&self) {
         self.terminating.store(true, Ordering::Release);
-        let members: Vec<_> = self.lock(&self.members)?.sockets.values().cloned().collect();
+        // What a forked child inherits does nothing anyway.
+        if self.is_forked() {
+            return;
+        }
+        let members: Vec<_> = self.members.lock().sockets.values().cloned().collect();
         for member in members {
             member.terminate();
         }
-        Ok(())
     }
 
     fn members_changed(&self) {
@@ -263,7 +265,7 @@ pub mod api {
         if context.is_forked() {
             return Err(Error::INTR);
         }
-        context.shutdown()?;
+        context.shutdown();
         context.wait_for_members()?;
         if !handles::close(handles::Kind::Context, handle) {
             return Err(Error::FAULT);
@@ -277,7 +279,8 @@ pub mod api {
 
     /// zmq_ctx_shutdown(3)
     pub fn shutdown(handle: *mut c_void) -> Result<()> {
-        lookup(handle)?.shutdown()
+        lookup(handle)?.shutdown();
+        Ok(())
     }
 
     /// zmq_ctx_set(3)

@@ -29,6 +29,10 @@ pub fn open_in(context: &Arc<Context>, socket_type: i32) -> Result<Handle> {
     if context.is_terminating() {
         return Err(Error::TERM);
     }
+    // Its I/O threads are the parent's.
+    if context.is_forked() {
+        return Err(Error::INTR);
+    }
     // The first socket starts the I/O threads, with the context's options as they are then.
     context.io_handles()?;
     // libzmq looks for a place first and at the type then.

@@ -15,8 +15,26 @@ const BLOCK: usize = 256;
 const BLOCKS: usize = 4096;
 
 static TABLE: [OnceLock<Box<[Socket]>>; BLOCKS] = [const { OnceLock::new() }; BLOCKS];
-static FREE: Global<Vec<usize>> = Global::new(Vec::new());
+static FREE: Global<Free> = Global::new(Free { generation: 0, numbers: Vec::new() });
 static USED: Global<usize> = Global::new(0);
+
+/// Sockets nobody uses, of this process: one that the parent gave back may be locked by a thread that
+/// came too late with something for it, and which a child does not have.
+struct Free {
+    generation: u32,
+    numbers: Vec<usize>,
+}
+
+impl Free {
+    fn own(&mut self) -> &mut Vec<usize> {
+        let generation = fork::generation();
+        if self.generation != generation {
+            self.generation = generation;
+            self.numbers.clear();
+        }
+        &mut self.numbers
+    }
+}
 
 /// The socket of a live handle.
 #[inline]
@@ -31,7 +49,7 @@ fn at(number: usize) -> Option<&'static Socket> {
 
 /// A socket nobody uses, and its number.
 pub fn take() -> Option<(usize, &'static Socket)> {
-    if let Some(number) = FREE.lock().pop() {
+    if let Some(number) = FREE.lock().own().pop() {
         return Some((number, at(number)?));
     }
     fork::in_child(forked);
@@ -53,5 +71,5 @@ fn forked() {
 
 /// Gives a socket's memory back for later use.
 pub fn give_back(number: usize) {
-    FREE.lock().push(number);
+    FREE.lock().own().push(number);
 }

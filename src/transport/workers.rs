@@ -9,10 +9,8 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::Thread;
 use crate::errno::Result;
@@ -38,6 +36,8 @@ pub struct Workers {
     idle_time: Duration,
 }
 
+/// Not parking_lot's: a thread that waits is known there to the whole process, and in a forked child,
+/// which does not have it, remains so.
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -69,7 +69,7 @@ impl Workers {
     /// # Errors
     /// AGAIN and the like when no thread could be started.
     pub fn run(&self, job: Job) -> Result<()> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         state.jobs.push_back(job);
         if state.jobs.len() > state.idle && state.threads < MAX_THREADS {
             match self.start_thread() {
@@ -97,13 +97,13 @@ impl Workers {
 
     #[cfg(test)]
     pub(super) fn threads(&self) -> usize {
-        self.shared.state.lock().threads
+        self.shared.lock().threads
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         state.closed = true;
         let forgotten = std::mem::take(&mut state.jobs);
         drop(state);
@@ -114,13 +114,18 @@ impl Drop for Workers {
 }
 
 impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What panics holds no lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A thread's life: runs jobs until there are none for a while.
     fn work(&self, idle_time: Duration) {
         while let Some(job) = self.next_job(idle_time) {
             // A job that panics has been reported by the panic hook; the thread has others to do.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let answer = job();
-                if !self.state.lock().closed {
+                if !self.lock().closed {
                     answer();
                 }
             }));
@@ -129,7 +134,7 @@ impl Shared {
 
     /// The next job; `None` when this thread is to end, which is then counted out already.
     fn next_job(&self, idle_time: Duration) -> Option<Job> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
@@ -138,9 +143,11 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            let timed_out = self.changed.wait_for(&mut state, idle_time).timed_out();
+            let waited = self.changed.wait_timeout(state, idle_time);
+            let (woken, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
             state.idle -= 1;
-            if timed_out && state.jobs.is_empty() {
+            if result.timed_out() && state.jobs.is_empty() {
                 break;
             }
         }
@@ -216,7 +223,7 @@ mod tests {
         let shared = workers.shared.clone();
         drop(workers);
         go_on.send(()).unwrap();
-        while shared.state.lock().threads > 0 {
+        while shared.lock().threads > 0 {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(answers.try_recv().is_err());

@@ -9,16 +9,18 @@ use std::ptr;
 
 use crate::errno::{Error, Result};
 
-/// What the standard library gives a thread.
-const STACK_SIZE: usize = 2 << 20;
-
-/// A running thread, with all signals blocked but those of [`FAULTS`]. Dropping it leaves the thread
-/// running.
+/// A running thread, with all signals blocked but those of [`FAULTS`] and the system's usual stack.
+/// Dropping it leaves the thread running.
 ///
 /// Not one of the standard library: its threads take a lock of the whole process as they begin and
 /// end, and in the child of a fork that one may be held for ever.
 #[derive(Debug)]
 pub struct Thread(libc::pthread_t);
+
+// SAFETY: any thread may wait for it or detach it. (On some systems its name is a pointer.)
+unsafe impl Send for Thread {}
+// SAFETY: nothing can be done with a reference.
+unsafe impl Sync for Thread {}
 
 type Body = Box<dyn FnOnce() + Send>;
 
@@ -45,11 +47,11 @@ impl Thread {
         let name = CString::new(name).unwrap_or_default();
         let body: Body = Box::new(body);
         // SAFETY: `run` takes what is given here.
-        unsafe { Thread::create(Some(STACK_SIZE), run, (name, body)) }
+        unsafe { Thread::create(run, (name, body)) }
     }
 
-    /// Starts a thread that calls `body` with `argument`, on a stack of the system's usual size. Fails
-    /// with what the system says, EAGAIN mostly.
+    /// Starts a thread that calls `body` with `argument`. Fails with what the system says, EAGAIN
+    /// mostly.
     ///
     /// # Safety
     /// The call must be sound on another thread.
@@ -71,28 +73,19 @@ impl Thread {
         // SAFETY: both are called in the same way.
         let body = unsafe { std::mem::transmute::<Declared, ForeignBody>(body) };
         // SAFETY: `run` takes what is given here.
-        unsafe { Thread::create(None, run, (name, body, argument)) }
+        unsafe { Thread::create(run, (name, body, argument)) }
     }
 
     /// # Safety
     /// `run` must be sound on another thread with a `Box` of `start` as a raw pointer.
-    unsafe fn create<S>(stack_size: Option<usize>, run: Run, start: S) -> Result<Thread> {
+    unsafe fn create<S>(run: Run, start: S) -> Result<Thread> {
         let start: *mut S = Box::into_raw(Box::new(start));
         let mut thread = MaybeUninit::uninit();
-        let mut attributes = MaybeUninit::uninit();
         let _signals = block_all_signals();
-        // SAFETY: the attributes are initialised before they are used and destroyed after; `run` is
-        // called as the system calls what it has the type of.
+        // SAFETY: `run` is called as the system calls what it has the type of, with what it takes.
         let code = unsafe {
             let run = std::mem::transmute::<Run, Routine>(run);
-            libc::pthread_attr_init(attributes.as_mut_ptr());
-            if let Some(size) = stack_size {
-                libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), size);
-            }
-            let code =
-                libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast());
-            libc::pthread_attr_destroy(attributes.as_mut_ptr());
-            code
+            libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, start.cast())
         };
         if code != 0 {
             // SAFETY: made above, and there is no thread that has it.
@@ -110,9 +103,15 @@ impl Thread {
             return Err(Error::from_raw(libc::EDEADLK));
         }
         let thread = ManuallyDrop::new(self);
-        // SAFETY: a thread that was neither waited for nor detached. It fails for no other.
-        unsafe { libc::pthread_join(thread.0, ptr::null_mut()) };
-        Ok(())
+        // SAFETY: a thread that was neither waited for nor detached.
+        match unsafe { libc::pthread_join(thread.0, ptr::null_mut()) } {
+            0 => Ok(()),
+            // The other one waits for this one.
+            code => {
+                drop(ManuallyDrop::into_inner(thread));
+                Err(Error::from_raw(code))
+            }
+        }
     }
 }
 
@@ -123,7 +122,7 @@ impl Drop for Thread {
     }
 }
 
-/// Names the calling thread. What is too long for the system is left out.
+/// Names the calling thread, which keeps the name it has if this one is longer than 15 bytes.
 fn set_name(name: &CStr) {
     // SAFETY: a text of C.
     unsafe { libc::pthread_setname_np(libc::pthread_self(), name.as_ptr()) };
