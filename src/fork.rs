@@ -18,6 +18,7 @@
 //! waits for another of its threads, when that one wants a `Global`: such a handler must not.
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::OnceLock;
@@ -232,7 +233,7 @@ impl<T: Send> Global<T> {
         } else {
             notice_child();
         }
-        Guard { global: self, releases }
+        Guard { global: self, releases, not_send: PhantomData }
     }
 }
 
@@ -240,6 +241,8 @@ impl<T: Send> Global<T> {
 pub struct Guard<T: 'static> {
     global: &'static Global<T>,
     releases: bool,
+    /// The holder is a thread.
+    not_send: PhantomData<*const ()>,
 }
 
 impl<T> Deref for Guard<T> {
