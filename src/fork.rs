@@ -79,13 +79,11 @@ unsafe extern "C" fn before() {
         }
         return;
     }
-    LIST.acquire();
-    LIST.by_fork.store(true, Ordering::Relaxed);
+    LIST.acquire_for_fork();
     PROCESS.store(std::process::id(), Ordering::Relaxed);
     for lock in locks() {
         if !lock.is_ours() {
-            lock.acquire();
-            lock.by_fork.store(true, Ordering::Relaxed);
+            lock.acquire_for_fork();
         }
     }
 }
@@ -100,12 +98,10 @@ unsafe extern "C" fn after() {
     }
     for lock in locks() {
         if lock.is_of_fork() {
-            lock.by_fork.store(false, Ordering::Relaxed);
-            lock.release();
+            lock.release_after_fork();
         }
     }
-    LIST.by_fork.store(false, Ordering::Relaxed);
-    LIST.release();
+    LIST.release_after_fork();
 }
 
 unsafe extern "C" fn after_in_child() {
@@ -160,19 +156,23 @@ impl Lock {
             .compare_exchange_weak(0, this_thread(), Ordering::Acquire, Ordering::Relaxed)
             .is_err()
         {
-            rounds += 1;
-            if rounds < 100 {
-                std::thread::yield_now();
-            } else {
-                // A thread of a lower priority, on this processor, would not run otherwise.
-                std::thread::sleep(Duration::from_micros(50));
-            }
+            wait_a_moment(&mut rounds);
         }
     }
 
     #[inline]
     fn release(&self) {
         self.holder.store(0, Ordering::Release);
+    }
+
+    fn acquire_for_fork(&self) {
+        self.acquire();
+        self.by_fork.store(true, Ordering::Relaxed);
+    }
+
+    fn release_after_fork(&self) {
+        self.by_fork.store(false, Ordering::Relaxed);
+        self.release();
     }
 
     fn is_ours(&self) -> bool {
@@ -198,6 +198,18 @@ impl Lock {
         if !of_fork {
             LIST.release();
         }
+    }
+}
+
+/// Waits for a thread that is in a lock, which is for microseconds unless it is kept from running.
+#[cold]
+pub fn wait_a_moment(rounds: &mut u32) {
+    *rounds += 1;
+    if *rounds < 100 {
+        std::thread::yield_now();
+    } else {
+        // A thread of a lower priority, on this processor, would not run otherwise.
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 

@@ -196,12 +196,11 @@ use here::{Mutex, wait_a_moment};
 mod here {
     use super::{BiasedLock, ThreadRecord, record};
     use crate::fork::Global;
+    pub use crate::fork::wait_a_moment;
     use crate::pipe::sync::{AtomicPtr, AtomicU32};
     use crate::thread_words::{Word, get, set};
-    use crate::transport;
     use parking_lot::lock_api::{GuardNoSend, RawMutex};
     use std::ptr;
-    use std::time::Duration;
 
     /// [`BiasedLock`] as the raw part of a mutex.
     pub struct SocketLock(BiasedLock);
@@ -287,19 +286,6 @@ mod here {
         let record = free.unwrap_or_else(|| Box::leak(Box::new(ThreadRecord::new())));
         set(Word::Record, super::pointer(record).cast());
         Some(record)
-    }
-
-    /// Waits for a thread that is in the lock, which is for microseconds unless it is kept from
-    /// running.
-    #[cold]
-    pub fn wait_a_moment(rounds: &mut u32) {
-        *rounds += 1;
-        if *rounds < 100 {
-            transport::sched_yield();
-        } else {
-            // A thread of a lower priority, on this processor, would not run otherwise.
-            std::thread::sleep(Duration::from_micros(50));
-        }
     }
 }
 

@@ -36,10 +36,10 @@ pub struct Workers {
     idle_time: Duration,
 }
 
-/// Not parking_lot's: a thread that waits is known there to the whole process, and in a forked child,
-/// which does not have it, remains so.
 #[derive(Debug, Default)]
 struct Shared {
+    /// Not parking_lot's, nor is `changed`: a thread that waits is known there to the whole process,
+    /// and in a forked child, which does not have it, remains so.
     state: Mutex<State>,
     /// Signalled for a new job and for the end.
     changed: Condvar,
